@@ -1,0 +1,70 @@
+"""Errors as gRPC statuses and back: google.rpc.ErrorInfo with the reason, never a class name."""
+
+from collections.abc import Mapping
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from mesh import errors
+
+DOMAIN = "meshwarden"
+DETAILS_KEY = "grpc-status-details-bin"
+_REASONS = {error.reason: error for kind in errors.KINDS for error in kind.__subclasses__()}
+_KINDS_BY_STATUS = {kind.kind.grpc_status: kind for kind in errors.KINDS}
+
+
+def code(error: errors.MeshError) -> grpc.StatusCode:
+    """The gRPC status code of the error's kind."""
+    return grpc.StatusCode[error.kind.grpc_status]
+
+
+def details(error: errors.MeshError, extra: Mapping[str, str] | None = None) -> bytes:
+    """The serialised google.rpc.Status to send as `grpc-status-details-bin`."""
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason.replace(".", "_").upper(),
+        domain=DOMAIN,
+        metadata={"id": error.reason_id, **error.metadata, **(extra or {})},
+    )
+    packed = any_pb2.Any()
+    packed.Pack(info)
+    value: tuple[int, str] = code(error).value
+    return status_pb2.Status(
+        code=value[0], message=error.message, details=[packed]
+    ).SerializeToString()
+
+
+def from_rpc_error(error: grpc.RpcError, server: str) -> errors.MeshError:
+    """The error a server raised, rebuilt from its status; an unknown one keeps its kind."""
+    call_code: grpc.StatusCode = error.code()
+    message: str = error.details() or ""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            return _from_details(value, call_code)
+    if call_code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return errors.ControlUnavailable(f"{server} can't be reached: {message}", server=server)
+    kind = _KINDS_BY_STATUS.get(call_code.name, errors.Bug)
+    return _unregistered(kind, "", message, {})
+
+
+def _from_details(raw: bytes, call_code: grpc.StatusCode) -> errors.MeshError:
+    status = status_pb2.Status.FromString(raw)
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details:
+        detail.Unpack(info)
+    reason = info.reason.lower().replace("_", ".", 1)
+    metadata = dict(info.metadata)
+    known = _REASONS.get(reason)
+    if known is not None:
+        if metadata.get("id") == reason:
+            del metadata["id"]
+        return known(status.message, **metadata)
+    kind = _KINDS_BY_STATUS.get(call_code.name, errors.Bug)
+    return _unregistered(kind, reason, status.message, metadata)
+
+
+def _unregistered(
+    kind: type[errors.MeshError], reason: str, message: str, metadata: dict[str, str]
+) -> errors.MeshError:
+    """A refusal from a newer server: its kind decides what to do, its reason id is kept."""
+    return type("RemoteError", (kind,), {"reason": reason})(message, **metadata)
