@@ -1,6 +1,7 @@
 """Errors as gRPC statuses and back: google.rpc.ErrorInfo with the reason, never a class name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 import grpc
 from google.protobuf import any_pb2
@@ -28,18 +29,17 @@ def details(error: errors.MeshError, extra: Mapping[str, str] | None = None) -> 
     )
     packed = any_pb2.Any()
     packed.Pack(info)
-    value: tuple[int, str] = code(error).value
-    return status_pb2.Status(
-        code=value[0], message=error.message, details=[packed]
-    ).SerializeToString()
+    status = status_pb2.Status(code=code(error).value[0], message=error.message, details=[packed])
+    return bytes(status.SerializeToString())
 
 
 def from_rpc_error(error: grpc.RpcError, server: str) -> errors.MeshError:
     """The error a server raised, rebuilt from its status; an unknown one keeps its kind."""
     call_code: grpc.StatusCode = error.code()
     message: str = error.details() or ""
-    for key, value in error.trailing_metadata() or ():
-        if key == DETAILS_KEY:
+    metadata = cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ())
+    for key, value in metadata:
+        if key == DETAILS_KEY and isinstance(value, bytes):
             return _from_details(value, call_code)
     if call_code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return errors.ControlUnavailable(f"{server} can't be reached: {message}", server=server)
@@ -67,4 +67,5 @@ def _unregistered(
     kind: type[errors.MeshError], reason: str, message: str, metadata: dict[str, str]
 ) -> errors.MeshError:
     """A refusal from a newer server: its kind decides what to do, its reason id is kept."""
-    return type("RemoteError", (kind,), {"reason": reason})(message, **metadata)
+    remote: type[errors.MeshError] = type("RemoteError", (kind,), {"reason": reason})
+    return remote(message, **metadata)

@@ -1,0 +1,42 @@
+"""Which agreements a read may rest on, and in which order they are tried."""
+
+from collections.abc import Iterable
+
+from mesh.agreements.values import Agreement, AgreementState
+from mesh.identity.principal import Principal
+
+# An agreement that never was active says nothing about a read.
+_CANDIDATES = frozenset({AgreementState.ACTIVE, AgreementState.EXPIRED, AgreementState.REVOKED})
+
+
+def matching(
+    agreements: Iterable[Agreement],
+    principal: Principal,
+    domain: str,
+    product: str,
+    named: frozenset[str] = frozenset(),
+) -> list[Agreement]:
+    """The principal's agreements for a product: active first, own before team's, then oldest.
+
+    `named` limits them to those ids; empty means all. Ended ones are kept, at the end of the
+    list, so that a refusal can say why. Purposes are left to policy.
+    """
+    consumers = principal.consumers
+    found = [
+        agreement
+        for agreement in agreements
+        if agreement.consumer in consumers
+        and agreement.domain == domain
+        and agreement.product == product
+        and agreement.state in _CANDIDATES
+        and (not named or agreement.id in named)
+    ]
+    found.sort(
+        key=lambda a: (
+            a.state is not AgreementState.ACTIVE,
+            a.consumer.startswith("team:"),
+            a.requested,
+            a.id,
+        )
+    )
+    return found
