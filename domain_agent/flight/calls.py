@@ -1,0 +1,85 @@
+"""Who calls, read from a call's metadata; and the handshake that older clients open with."""
+
+import base64
+import binascii
+from collections.abc import Iterable
+
+import grpc
+
+from domain_agent.flight.ports import ReadContext, Verifier
+from mesh import errors
+
+AUTHORIZATION = "authorization"
+PURPOSE = "x-mesh-purpose"
+AGREEMENT = "x-mesh-agreement"
+
+
+def read_context(context: grpc.ServicerContext, verifier: Verifier) -> ReadContext:
+    """The verified caller and what they say about the read."""
+    scheme, token = _credentials(context)
+    if scheme != "bearer":
+        raise errors.TokenMissing(
+            "The call's authorization is not a bearer token; send `authorization: Bearer <token>`."
+        )
+    caller = verifier.verify(token)
+    return ReadContext(
+        caller=caller,
+        purpose=_purpose(context),
+        agreements=frozenset(_split(_values(context, AGREEMENT))),
+        client=context.peer(),
+    )
+
+
+def handshake_token(context: grpc.ServicerContext) -> str:
+    """The token of a handshake: bearer as it is, or the password of basic credentials."""
+    scheme, credentials = _credentials(context)
+    if scheme == "bearer":
+        return credentials
+    if scheme == "basic":
+        return _password(credentials)
+    raise errors.TokenMissing(
+        "The handshake's authorization is neither Bearer nor Basic; "
+        "send the token as bearer token, or as the password of any user name."
+    )
+
+
+def _credentials(context: grpc.ServicerContext) -> tuple[str, str]:
+    values = set(_values(context, AUTHORIZATION))
+    if len(values) > 1:
+        raise errors.TokenInvalid("The call carries several authorizations; send one.")
+    scheme, _, credentials = next(iter(values), "").partition(" ")
+    credentials = credentials.strip()
+    if not credentials:
+        raise errors.TokenMissing(
+            "The call carries no token; send `authorization: Bearer <token>` "
+            "(`mesh token issue --domain …` makes one)."
+        )
+    return scheme.lower(), credentials
+
+
+def _password(credentials: str) -> str:
+    # Go clients leave out base64's padding.
+    padded = credentials + "=" * (-len(credentials) % 4)
+    try:
+        decoded = base64.b64decode(padded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise errors.TokenInvalid("The basic credentials are not base64 of user:token.") from None
+    return decoded.partition(":")[2]
+
+
+def _purpose(context: grpc.ServicerContext) -> str | None:
+    purposes = set(_values(context, PURPOSE))
+    if len(purposes) > 1:
+        raise errors.RequestInvalid(f"The call names several purposes; send {PURPOSE} once.")
+    return next(iter(purposes), "") or None
+
+
+def _values(context: grpc.ServicerContext, key: str) -> Iterable[str]:
+    for name, value in context.invocation_metadata():
+        if name == key and isinstance(value, str):
+            yield value.strip()
+
+
+def _split(values: Iterable[str]) -> Iterable[str]:
+    for value in values:
+        yield from (part.strip() for part in value.split(",") if part.strip())
