@@ -603,6 +603,46 @@ class SnapshotEntry(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class StoredSnapshot(message.Message):
+    """StoredSnapshot is what an agent keeps on disk as its last known good: the bytes as they were signed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SNAPSHOT_FIELD_NUMBER: builtins.int
+    PARTS_FIELD_NUMBER: builtins.int
+    DELTAS_FIELD_NUMBER: builtins.int
+    LEASE_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def snapshot(self) -> SignedEnvelope:
+        """snapshot is the signed header."""
+
+    @builtins.property
+    def parts(self) -> containers.RepeatedCompositeFieldContainer[SnapshotPart]:
+        """parts of the snapshot."""
+
+    @builtins.property
+    def deltas(self) -> containers.RepeatedCompositeFieldContainer[SignedEnvelope]:
+        """deltas applied since, in order."""
+
+    @builtins.property
+    def lease(self) -> SignedEnvelope:
+        """lease is the latest envelope that renewed the lease."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: SignedEnvelope | None = ...,
+        parts: abc.Iterable[SnapshotPart] | None = ...,
+        deltas: abc.Iterable[SignedEnvelope] | None = ...,
+        lease: SignedEnvelope | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["lease", b"lease", "snapshot", b"snapshot"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["deltas", b"deltas", "lease", b"lease", "parts", b"parts", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class ReportAgentRequest(message.Message):
     """ReportAgentRequest tells how the calling agent is."""
 

@@ -1,0 +1,222 @@
+"""The agent's composition root: every part is made here, by plain calls."""
+
+import logging
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from uuid_utils import uuid7
+
+from domain_agent.clock import Clock, SystemClock
+from domain_agent.control.enrolment import Trust, enrol, load_trust, read_join_token
+from domain_agent.control.link import AgentIdentity, Link, load_or_make_key
+from domain_agent.control.products import ProductPublisher
+from domain_agent.control.reporting import Reporter
+from domain_agent.control.shipping import AuditTransport, Shipper
+from domain_agent.control.sync import SyncClient
+from domain_agent.decisions import DecisionsService
+from domain_agent.flight.service import FlightService, FlightSettings
+from domain_agent.pseudonyms import PseudonymKeys
+from domain_agent.reads.deciding import DatasetDecider
+from domain_agent.reads.governed import GovernedReads
+from domain_agent.reads.planning import Planner
+from domain_agent.reads.receipts import Receipts
+from domain_agent.reads.statements import Statements
+from domain_agent.server import AgentServer, ServerSettings, Tls
+from domain_agent.settings import AgentSettings, EngineSettings
+from domain_agent.snapshot.holder import SnapshotHolder
+from domain_agent.snapshot.lease import Lease
+from domain_agent.snapshot.receiver import Receiver
+from domain_agent.snapshot.store import SnapshotStore
+from domain_agent.snapshot.values import Snapshot
+from domain_agent.sources.reader import SourceReader
+from domain_agent.spool.files import Files
+from domain_agent.spool.spool import Spool, SpoolLimits
+from domain_agent.trust import TrustedTokenKeys
+from domain_agent.worker.pool import WorkerPool, WorkerPoolSettings
+from mesh.agreements.values import AgreementState
+from mesh.decisions.deciding import Decider
+from mesh.decisions.engines import ACCESS_ENTRYPOINT, Engine
+from mesh.decisions.opa_engine import OpaEngine
+from mesh.decisions.regopy_engine import RegopyEngine
+from mesh.evidence.events import agent_source
+from mesh.identity.principal import domain_audience
+from mesh.identity.tokens import TokenVerifier
+from mesh.v1 import agents_pb2
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """An agent that is wired and enrolled; `start` serves, `stop` ends every read with its event."""
+
+    uri: str
+    server: AgentServer
+    flight: FlightService
+    pool: WorkerPool
+    engine: Engine
+    sync: SyncClient
+    publisher: ProductPublisher
+    shipper: Shipper
+    reporter: Reporter
+    link: Link
+
+    def start(self) -> None:
+        self.sync.start()
+        self.publisher.start()
+        self.shipper.start()
+        self.reporter.start()
+        self.server.start()
+
+    def stop(self) -> None:
+        self.server.stop(STOP_SECONDS)
+        self.flight.stop()
+        self.publisher.stop()
+        self.reporter.stop()
+        self.shipper.stop()
+        self.sync.stop()
+        self.pool.close()
+        self.engine.close()
+        self.link.close()
+
+
+def build(settings: AgentSettings) -> Agent:
+    """Wire the agent, enrolling it first if it is new. Raises a MeshError or OSError."""
+    clock, files = SystemClock(), Files()
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = load_or_make_key(settings.state / "agent.key")
+    identity = AgentIdentity(settings.domain, settings.id, key)
+    link = Link(settings.control_plane, identity, clock, _read(settings.tls.control_plane_ca))
+    trust = _trust(settings, link, identity, files)
+
+    spool = Spool(
+        settings.state / "spool", files, SpoolLimits(quota=settings.evidence_quota_mib << 20)
+    )
+    engine = _engine(settings.engine)
+    decider = Decider(engine)
+    pseudonyms = PseudonymKeys(settings.state / "pseudonyms", files)
+    holder = _holder(settings, clock, files, decider, pseudonyms)
+    holder.restore(Receiver(settings.domain, trust.snapshot_keys, 0))
+    source = agent_source(settings.domain, settings.id)
+    receipts = Receipts(source, engine.name, spool, clock.now)
+    aborted = receipts.abort_unfinished()
+    if aborted:
+        log.warning("ended %d reads that an earlier process left open", aborted)
+
+    pool = WorkerPool(_pool_settings(settings))
+    datasets = DatasetDecider(settings.domain, settings.id, decider, clock.now)
+    reads = GovernedReads(
+        holder=holder,
+        statements=Statements(settings.domain, pool),
+        decider=datasets,
+        planner=Planner(settings.domain, SourceReader(settings.roots, pool), pseudonyms),
+        receipts=receipts,
+        pool=pool,
+        clock=clock,
+        statement_seconds=settings.worker.statement_seconds,
+    )
+    verifier = TokenVerifier(
+        domain_audience(settings.domain), TrustedTokenKeys(trust, holder), clock.now
+    )
+    server_settings = ServerSettings(settings.listen, settings.streams, _tls(settings))
+    flight = FlightService(
+        reads,
+        verifier,
+        FlightSettings(server_settings.streams, version("meshwarden")),
+        clock.elapsed,
+        os.urandom,
+    )
+    decisions = DecisionsService(holder, datasets, verifier)
+    server = AgentServer(
+        server_settings, [flight, decisions], clock.elapsed, lambda: str(uuid7())
+    )
+    uri = settings.advertise or _uri(settings, server.port)
+    publisher = ProductPublisher(settings.products, link, lambda: reporter.soon())
+    reporter = Reporter(
+        link, lambda: _report(uri, publisher, spool, holder), holder.lease.keep_time
+    )
+
+    def installed() -> None:
+        publisher.retry_refused()
+        reporter.soon()
+
+    sync = SyncClient(settings.domain, link, holder, trust.snapshot_keys, installed)
+    shipper = Shipper(spool, AuditTransport(link))
+    return Agent(uri, server, flight, pool, engine, sync, publisher, shipper, reporter, link)
+
+
+def _trust(settings: AgentSettings, link: Link, identity: AgentIdentity, files: Files) -> Trust:
+    path = settings.state / "trust.json"
+    known = load_trust(path)
+    if known is not None:
+        return known
+    return enrol(link, identity, read_join_token(settings.join_token_file), path, files)
+
+
+def _engine(settings: EngineSettings) -> Engine:
+    deadline = settings.deadline_ms / 1000
+    if settings.url is not None:
+        return OpaEngine(settings.url, ACCESS_ENTRYPOINT, deadline)
+    return RegopyEngine(ACCESS_ENTRYPOINT, deadline)
+
+
+def _holder(
+    settings: AgentSettings,
+    clock: Clock,
+    files: Files,
+    decider: Decider,
+    pseudonyms: PseudonymKeys,
+) -> SnapshotHolder:
+    def activate(snapshot: Snapshot) -> None:
+        if decider.policy_digest != snapshot.policy.digest:
+            decider.load(snapshot.policy)
+        now = clock.now()
+        pseudonyms.destroy(
+            a.id for a in snapshot.agreements if a.state_at(now) is not AgreementState.ACTIVE
+        )
+
+    store = SnapshotStore(settings.state / "snapshot", files)
+    return SnapshotHolder(store, Lease(clock, settings.state / "time", files), activate)
+
+
+def _report(
+    uri: str, publisher: ProductPublisher, spool: Spool, holder: SnapshotHolder
+) -> agents_pb2.ReportAgentRequest:
+    snapshot = holder.peek()
+    return agents_pb2.ReportAgentRequest(
+        flight_uri=uri,
+        version=version("meshwarden"),
+        products=publisher.reports,
+        spooled_events=spool.backlog,
+        policy_digest=snapshot.policy.digest if snapshot is not None else "",
+    )
+
+
+def _pool_settings(settings: AgentSettings) -> WorkerPoolSettings:
+    worker = settings.worker
+    return WorkerPoolSettings(
+        roots=settings.roots,
+        processes=worker.processes,
+        memory_mib=worker.memory_mib,
+        threads=worker.threads,
+        sandbox=worker.sandbox,
+    )
+
+
+def _tls(settings: AgentSettings) -> Tls | None:
+    certificate, key = _read(settings.tls.certificate), _read(settings.tls.key)
+    return Tls(certificate, key) if certificate is not None and key is not None else None
+
+
+def _uri(settings: AgentSettings, port: int) -> str:
+    scheme = "grpc+tls" if settings.tls.certificate is not None else "grpc"
+    host = settings.listen.rpartition(":")[0]
+    return f"{scheme}://{host}:{port}"
+
+
+def _read(path: Path | None) -> bytes | None:
+    return None if path is None else path.read_bytes()

@@ -1,0 +1,134 @@
+"""The Sync stream: takes what the control plane sends, answers every revision."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+
+import grpc
+
+from domain_agent.control.link import Link
+from domain_agent.snapshot.holder import SnapshotHolder
+from domain_agent.snapshot.receiver import Receiver
+from domain_agent.snapshot.values import Snapshot
+from mesh.errors import AgentSuperseded, MeshError
+from mesh.v1 import agents_pb2, agents_pb2_grpc
+from mesh.wire.status import from_rpc_error
+
+log = logging.getLogger(__name__)
+
+
+class SyncClient:
+    """One thread that keeps a stream open for as long as the agent runs."""
+
+    def __init__(
+        self,
+        domain: str,
+        link: Link,
+        holder: SnapshotHolder,
+        snapshot_keys: Mapping[str, bytes],
+        installed: Callable[[], None],
+    ) -> None:
+        self._domain, self._link, self._holder = domain, link, holder
+        self._keys, self._installed = snapshot_keys, installed
+        self._stopping = threading.Event()
+        self._call: grpc.Future[object] | None = None
+        self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the stream and wait for the thread."""
+        self._stopping.set()
+        call = self._call
+        if call is not None:
+            call.cancel()
+        self._thread.join()
+
+    def _run(self) -> None:
+        pause = 0.2
+        while not self._stopping.is_set():
+            try:
+                self._stream()
+                pause = 0.2
+            except grpc.RpcError as error:
+                refusal = from_rpc_error(error, self._link.target)
+                if not self._stopping.is_set():
+                    log.warning("sync ended: %s", refusal)
+                if isinstance(refusal, AgentSuperseded):
+                    pause = 30.0
+            except Exception:
+                log.exception("sync failed; the snapshot in force stays")
+            self._stopping.wait(pause)
+            pause = min(pause * 2, 5.0)
+
+    def _stream(self) -> None:
+        answers: queue.SimpleQueue[agents_pb2.SyncRequest | None] = queue.SimpleQueue()
+        answers.put(
+            agents_pb2.SyncRequest(
+                hello=agents_pb2.SyncHello(acknowledged_revision=self._holder.highest_revision)
+            )
+        )
+        stub = agents_pb2_grpc.AgentServiceStub(self._link.channel)
+        self._call = stub.Sync(_until_none(answers), metadata=self._link.metadata)
+        receiver = Receiver(self._domain, self._keys, self._holder.highest_revision)
+        try:
+            for message in self._call:
+                if not self._take(receiver, message, answers):
+                    return
+        finally:
+            answers.put(None)
+            self._call.cancel()
+
+    def _take(
+        self,
+        receiver: Receiver,
+        message: agents_pb2.SyncResponse,
+        answers: "queue.SimpleQueue[agents_pb2.SyncRequest | None]",
+    ) -> bool:
+        """Install what came and answer; False when the stream must start anew."""
+        try:
+            received = receiver.feed(message)
+            if received is None:
+                return True
+            self._holder.install(received)
+        except MeshError as refusal:
+            log.error("a revision is refused: %s", refusal)
+            answers.put(_refusal(message, refusal))
+            self._stopping.wait(1.0)
+            return False
+        if received.snapshot is not None:
+            self._acknowledge(received.snapshot, answers)
+        return True
+
+    def _acknowledge(
+        self, snapshot: Snapshot, answers: "queue.SimpleQueue[agents_pb2.SyncRequest | None]"
+    ) -> None:
+        answers.put(
+            agents_pb2.SyncRequest(
+                acknowledgement=agents_pb2.SyncAcknowledgement(
+                    revision=snapshot.revision, digest=snapshot.digest
+                )
+            )
+        )
+        log.info("enforcing revision %d", snapshot.revision)
+        self._installed()
+
+
+def _until_none(
+    answers: "queue.SimpleQueue[agents_pb2.SyncRequest | None]",
+) -> Iterator[agents_pb2.SyncRequest]:
+    while (answer := answers.get()) is not None:
+        yield answer
+
+
+def _refusal(message: agents_pb2.SyncResponse, refusal: MeshError) -> agents_pb2.SyncRequest:
+    payload = agents_pb2.SyncPayload()
+    if message.WhichOneof("message") == "signed":
+        payload.MergeFromString(message.signed.payload)
+    return agents_pb2.SyncRequest(
+        refusal=agents_pb2.SyncRefusal(
+            revision=payload.revision, reason=refusal.reason_id, message=refusal.message
+        )
+    )

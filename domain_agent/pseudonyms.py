@@ -1,0 +1,61 @@
+"""The keys of pseudonyms: 32 random bytes for each agreement, made here and never sent."""
+
+import logging
+import secrets
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from domain_agent.spool.files import Files
+
+log = logging.getLogger(__name__)
+
+KEY_BYTES = 32
+
+
+class PseudonymKeys:
+    """One 0600 file per agreement; destroyed when the agreement ends."""
+
+    def __init__(self, folder: Path, files: Files) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder, self._files = folder, files
+        self._lock = threading.Lock()
+        self._known: dict[str, bytes] = {}
+
+    def key(self, agreement: str) -> bytes:
+        """The agreement's key, made at its first use. Raises OSError when it can't be kept."""
+        with self._lock:
+            known = self._known.get(agreement)
+            if known is not None:
+                return known
+            path = self._path(agreement)
+            if path.exists():
+                key = path.read_bytes()
+                if len(key) != KEY_BYTES:
+                    raise OSError(f"{path} holds no key of {KEY_BYTES} bytes")
+            else:
+                key = secrets.token_bytes(KEY_BYTES)
+                self._files.replace(path, key)
+            self._known[agreement] = key
+            return key
+
+    def destroy(self, agreements: Iterable[str]) -> list[str]:
+        """Destroy the keys of agreements that ended; the ids of those that had one."""
+        destroyed = []
+        with self._lock:
+            for agreement in agreements:
+                self._known.pop(agreement, None)
+                path = self._path(agreement)
+                if path.exists():
+                    path.unlink()
+                    destroyed.append(agreement)
+            if destroyed:
+                self._files.sync_folder(self._folder)
+        for agreement in destroyed:
+            log.info("destroyed the pseudonym key of agreement %s", agreement)
+        return destroyed
+
+    def _path(self, agreement: str) -> Path:
+        if not agreement.replace("-", "").isalnum():
+            raise OSError("an agreement's id has letters, digits and hyphens only")
+        return self._folder / f"{agreement}.key"

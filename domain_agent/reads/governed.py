@@ -1,0 +1,203 @@
+"""The one way to data: identity, gate, decide, plan, evidence, worker, stream."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from domain_agent.clock import Clock
+from domain_agent.enforcement.plan import Plan
+from domain_agent.flight.ports import ReadContext, TableInfo
+from domain_agent.reads.deciding import DatasetDecider, DatasetDecision, require_purpose
+from domain_agent.reads.planning import Planner
+from domain_agent.reads.reading import GovernedReading
+from domain_agent.reads.receipts import Receipts, Statement
+from domain_agent.reads.refusals import refusal
+from domain_agent.reads.statements import CheckedSql, Statements
+from domain_agent.snapshot.holder import SnapshotHolder
+from domain_agent.snapshot.values import Snapshot
+from domain_agent.worker.pool import WorkerPool
+from mesh.errors import (
+    EvidenceUnavailable,
+    InternalError,
+    MeshError,
+    StatementRevoked,
+    StatementStale,
+    TokenExpired,
+)
+from mesh.identity.tokens import LEEWAY
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRead:
+    """A statement with the schemas its readers were told; decided anew when it is opened."""
+
+    checked: CheckedSql
+    schema: bytes
+    parameter_schema: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """What allows a read now, and how long it does."""
+
+    snapshot: Snapshot
+    plan: Plan
+    valid_until: datetime
+
+
+class GovernedReads:
+    """Implements the Flight service's port. Every refusal is recorded before it is raised."""
+
+    def __init__(  # noqa: PLR0913 - the parts of a read, wired in app.py
+        self,
+        *,
+        holder: SnapshotHolder,
+        statements: Statements,
+        decider: DatasetDecider,
+        planner: Planner,
+        receipts: Receipts,
+        pool: WorkerPool,
+        clock: Clock,
+        statement_seconds: float,
+    ) -> None:
+        self._holder, self._statements, self._decider = holder, statements, decider
+        self._planner, self._receipts, self._pool = planner, receipts, pool
+        self._clock, self._seconds = clock, statement_seconds
+
+    def prepare(self, context: ReadContext, sql: str) -> PreparedRead:
+        """Check, decide and plan a statement; its schema is what the masked views give."""
+        record = _Record(context)
+        with _refusals_recorded(self._receipts, record):
+            snapshot = self._holder.current()
+            record.revision = snapshot.revision
+            checked = self._statements.check(sql, snapshot)
+            record.sql = checked.redacted_sql
+            allowed = self._allow(context, checked, snapshot, record)
+            schema = self._pool.describe(allowed.plan, checked.tree)
+        return PreparedRead(checked, schema, checked.parameter_schema)
+
+    def open(
+        self, context: ReadContext, prepared: PreparedRead, parameters: bytes | None
+    ) -> GovernedReading:
+        """Decide anew, make the evidence durable, start."""
+        checked = prepared.checked
+        record = _Record(context, sql=checked.redacted_sql)
+        with _refusals_recorded(self._receipts, record):
+            snapshot = self._holder.current()
+            record.revision = snapshot.revision
+            allowed = self._allow(context, checked, snapshot, record)
+            running = self._pool.run(allowed.plan, checked.tree, parameters, self._seconds)
+            try:
+                if running.schema != prepared.schema:
+                    raise StatementStale(
+                        "what the statement may return changed since it was prepared; "
+                        "prepare it again"
+                    )
+                receipt = self._receipts.started(record.statement())
+            except BaseException:
+                running.close()
+                raise
+        guard = _Guard(self, context, checked, allowed)
+        return GovernedReading(
+            running, receipt, self._receipts, guard, allowed.plan.row_limit, self._clock
+        )
+
+    def tables(self, context: ReadContext) -> Sequence[TableInfo]:
+        """The datasets that an agreement of the caller covers, as the caller would read them."""
+        snapshot = self._holder.current()
+        purpose = require_purpose(context, snapshot)
+        found = []
+        for product, contract in sorted(snapshot.contracts.items()):
+            for dataset in contract.datasets:
+                decision = self._decider.decide(context, purpose, snapshot, product, dataset.name)
+                if not decision.decided.decision.allow:
+                    continue
+                plan = self._planner.plan((decision,))
+                sql = f"SELECT * FROM {contract.domain}.{product}.{dataset.name}"
+                schema = self._pool.describe(plan, self._statements.check(sql, snapshot).tree)
+                found.append(
+                    TableInfo(contract.domain, product, dataset.name, schema, dataset.description)
+                )
+        return found
+
+    def allow_again(self, context: ReadContext, checked: CheckedSql, before: _Allowed) -> _Allowed:
+        """What allows a running read under the snapshot in force. Raises StatementRevoked."""
+        snapshot = self._holder.current()
+        if snapshot is before.snapshot and self._clock.now() < before.valid_until:
+            return before
+        try:
+            allowed = self._allow(context, checked, snapshot, _Record(context))
+        except MeshError as error:
+            raise StatementRevoked(f"the read ended while it ran: {error.message}") from error
+        if allowed.plan.key != before.plan.key:
+            raise StatementRevoked("what the read may return changed while it ran; read again")
+        return allowed
+
+    def _allow(
+        self, context: ReadContext, checked: CheckedSql, snapshot: Snapshot, record: "_Record"
+    ) -> _Allowed:
+        purpose = require_purpose(context, snapshot)
+        for name in checked.datasets:
+            decision = self._decider.decide(context, purpose, snapshot, name.product, name.dataset)
+            record.decisions.append(decision)
+            if not decision.decided.decision.allow:
+                raise refusal(
+                    decision.decided.decision.reasons,
+                    context.caller.principal,
+                    decision.contract.name,
+                    name.dataset,
+                    purpose,
+                )
+        decisions = tuple(record.decisions)
+        ends = [context.caller.expires + LEEWAY]
+        ends += [until for d in decisions if (until := d.decided.decision.valid_until) is not None]
+        if self._clock.now() >= min(ends):
+            raise TokenExpired("the token expired while the statement ran; issue a new one")
+        return _Allowed(snapshot, self._planner.plan(decisions), min(ends))
+
+
+class _Guard:
+    """Called before each batch: raises as soon as the read is not allowed any more."""
+
+    def __init__(
+        self, reads: GovernedReads, context: ReadContext, checked: CheckedSql, allowed: _Allowed
+    ) -> None:
+        self._reads, self._context, self._checked = reads, context, checked
+        self._allowed = allowed
+
+    def __call__(self) -> None:
+        self._allowed = self._reads.allow_again(self._context, self._checked, self._allowed)
+
+
+@dataclass(slots=True)
+class _Record:
+    """What is known of a statement so far, for its evidence."""
+
+    context: ReadContext
+    sql: str | None = None
+    revision: int = 0
+    decisions: list[DatasetDecision] = field(default_factory=list)
+
+    def statement(self) -> Statement:
+        return Statement(self.sql, self.context, tuple(self.decisions), self.revision)
+
+
+@contextmanager
+def _refusals_recorded(receipts: Receipts, record: _Record) -> Iterator[None]:
+    """Record whatever refuses the statement, then raise it with the receipt's id."""
+    try:
+        yield
+    except EvidenceUnavailable:
+        raise
+    except MeshError as error:
+        error.metadata["receipt"] = receipts.refused(record.statement(), error)
+        raise
+    except Exception as error:
+        log.exception("a read failed where it must not")
+        bug = InternalError("the agent failed, so nothing is served; its log says why")
+        bug.metadata["receipt"] = receipts.refused(record.statement(), bug)
+        raise bug from error

@@ -1,0 +1,70 @@
+"""A read under way: batches that are still allowed, counted, and an end that is recorded once."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from domain_agent.clock import Clock
+from domain_agent.flight.ports import Batch
+from domain_agent.reads.receipts import Receipts, Totals
+from domain_agent.worker.running import RunningStatement
+from mesh.errors import EvidenceUnavailable, LimitRows, MeshError
+
+log = logging.getLogger(__name__)
+
+
+class GovernedReading:
+    """Hands out what the worker sends, as long as `guard` doesn't raise."""
+
+    def __init__(
+        self,
+        running: RunningStatement,
+        receipt: str,
+        receipts: Receipts,
+        guard: Callable[[], None],
+        row_limit: int | None,
+        clock: Clock,
+    ) -> None:
+        self.receipt = receipt
+        self.schema = running.schema
+        self._running, self._receipts, self._guard = running, receipts, guard
+        self._row_limit, self._clock = row_limit, clock
+        self._began = clock.elapsed()
+        self._rows = self._bytes = 0
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches. Raises a MeshError where the read ends early, after recording why."""
+        try:
+            for batch in self._running:
+                self._guard()
+                if self._row_limit is not None and self._rows + batch.rows > self._row_limit:
+                    raise LimitRows(
+                        f"policy allows {self._row_limit} rows in one read; add a WHERE or a LIMIT",
+                        limit=str(self._row_limit),
+                    )
+                self._rows += batch.rows
+                self._bytes += len(batch.body)
+                yield batch
+        except MeshError as error:
+            self.close(error.reason_id)
+            raise
+
+    def close(self, reason: str | None) -> None:
+        """Stop the worker and record the end; only the first call counts."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._running.close()
+        duration = round((self._clock.elapsed() - self._began) * 1000)
+        totals = Totals(self._rows, self._bytes, duration)
+        try:
+            if reason is None:
+                self._receipts.completed(self.receipt, totals)
+            else:
+                self._receipts.aborted(self.receipt, totals, reason)
+        except EvidenceUnavailable:
+            # The start is durable; the next start of the agent ends this receipt.
+            log.exception("the end of read %s can't be recorded now", self.receipt)

@@ -1,0 +1,148 @@
+"""Turns what the control plane sends into snapshots: verified, whole, never older than what was."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from domain_agent.snapshot.values import RememberingReader, Snapshot, TrustedKey, read_snapshot
+from mesh.errors import AgentDigestMismatch, AgentRevisionStale, AgentSignatureInvalid
+from mesh.snapshots.entries import Difference
+from mesh.snapshots.envelope import verify
+from mesh.v1 import agents_pb2
+from mesh.wire.snapshots import entries_from_proto, envelope_from_proto
+
+
+class Received:
+    """What one message amounted to: a lease renewal, and maybe a snapshot to install."""
+
+    def __init__(
+        self,
+        issued: datetime,
+        lease: timedelta,
+        snapshot: Snapshot | None,
+        stored: agents_pb2.StoredSnapshot | None,
+    ) -> None:
+        self.issued, self.lease = issued, lease
+        self.snapshot, self.stored = snapshot, stored
+
+
+class Receiver:
+    """Feeds on the messages of one stream, in order; raises a MeshError for what it refuses."""
+
+    def __init__(self, domain: str, keys: Mapping[str, bytes], highest_revision: int) -> None:
+        self._domain, self._keys = domain, dict(keys)
+        self._highest = highest_revision
+        self._read = RememberingReader()
+        self._pending: agents_pb2.SyncPayload | None = None
+        self._stored = agents_pb2.StoredSnapshot()
+        self._current: Snapshot | None = None
+
+    def feed(self, message: agents_pb2.SyncResponse) -> Received | None:
+        """Take one message; None while parts of a snapshot are missing."""
+        match message.WhichOneof("message"):
+            case "signed":
+                return self._signed(message.signed)
+            case "part":
+                return self._part(message.part)
+            case _:
+                raise AgentDigestMismatch("the control plane sent an empty message")
+
+    def replay(self, stored: agents_pb2.StoredSnapshot) -> Received | None:
+        """Take what was kept on disk, verifying all of it again. Raises a MeshError."""
+        received = self.feed(agents_pb2.SyncResponse(signed=stored.snapshot))
+        for part in stored.parts:
+            received = self.feed(agents_pb2.SyncResponse(part=part))
+        for delta in stored.deltas:
+            received = self.feed(agents_pb2.SyncResponse(signed=delta))
+        if stored.HasField("lease") and received is not None:
+            renewal = self._verified(stored.lease)
+            received.issued, received.lease = _issued(renewal), _lease(renewal)
+        return received
+
+    def _verified(self, envelope: agents_pb2.SignedEnvelope) -> agents_pb2.SyncPayload:
+        payload = agents_pb2.SyncPayload.FromString(
+            verify(envelope_from_proto(envelope), self._keys)
+        )
+        if payload.domain != self._domain:
+            raise AgentSignatureInvalid(
+                f"an envelope for domain {payload.domain} reached an agent of {self._domain}"
+            )
+        return payload
+
+    def _signed(self, envelope: agents_pb2.SignedEnvelope) -> Received | None:
+        payload = self._verified(envelope)
+        match payload.WhichOneof("message"):
+            case "snapshot":
+                self._require_not_older(payload.revision)
+                self._pending = payload
+                self._stored = agents_pb2.StoredSnapshot(snapshot=envelope)
+                return self._complete(payload) if payload.snapshot.parts == 0 else None
+            case "delta":
+                self._require_not_older(payload.revision)
+                return self._delta(envelope, payload)
+            case _:
+                self._stored.lease.CopyFrom(envelope)
+                return Received(_issued(payload), _lease(payload), None, self._copy())
+
+    def _part(self, part: agents_pb2.SnapshotPart) -> Received | None:
+        if self._pending is None or part.index != len(self._stored.parts):
+            raise AgentDigestMismatch(f"part {part.index} of a snapshot came out of order")
+        self._stored.parts.append(part)
+        if len(self._stored.parts) < self._pending.snapshot.parts:
+            return None
+        return self._complete(self._pending)
+
+    def _complete(self, payload: agents_pb2.SyncPayload) -> Received:
+        self._pending = None
+        entries = entries_from_proto(e for part in self._stored.parts for e in part.entries)
+        return self._received(payload, payload.snapshot.digest, entries)
+
+    def _delta(
+        self, envelope: agents_pb2.SignedEnvelope, payload: agents_pb2.SyncPayload
+    ) -> Received:
+        delta = payload.delta
+        current = self._current
+        if current is None or current.revision != delta.previous_revision:
+            raise AgentDigestMismatch(
+                f"a delta for revision {delta.previous_revision} does not fit what the agent has",
+                revision=str(payload.revision),
+            )
+        change = Difference(entries_from_proto(delta.upserts), tuple(delta.removals))
+        received = self._received(payload, delta.digest, change.apply(current.entries))
+        self._stored.deltas.append(envelope)
+        received.stored = self._copy()
+        return received
+
+    def _received(
+        self, payload: agents_pb2.SyncPayload, digest: bytes, entries: Mapping[str, bytes]
+    ) -> Received:
+        snapshot = read_snapshot(self._domain, payload.revision, digest, entries, self._read)
+        self._current = snapshot
+        self._highest = max(self._highest, snapshot.revision)
+        self._keys.update(snapshot_keys(snapshot.keys))
+        return Received(_issued(payload), _lease(payload), snapshot, self._copy())
+
+    def _require_not_older(self, revision: int) -> None:
+        if revision < self._highest:
+            raise AgentRevisionStale(
+                f"revision {revision} is below {self._highest}, which the agent acknowledged; "
+                "the control plane's database may have been restored from an old copy",
+                revision=str(revision),
+            )
+
+    def _copy(self) -> agents_pb2.StoredSnapshot:
+        copy = agents_pb2.StoredSnapshot()
+        copy.CopyFrom(self._stored)
+        return copy
+
+
+def snapshot_keys(keys: tuple[TrustedKey, ...]) -> dict[str, bytes]:
+    """The keys that may sign snapshots, by id."""
+    return {key.id: key.public_key for key in keys if key.use == "snapshot"}
+
+
+def _issued(payload: agents_pb2.SyncPayload) -> datetime:
+    return payload.issue_time.ToDatetime(UTC)
+
+
+def _lease(payload: agents_pb2.SyncPayload) -> timedelta:
+    return payload.lease.ToTimedelta()

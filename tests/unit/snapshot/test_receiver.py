@@ -1,0 +1,126 @@
+"""What the agent takes from the control plane: signed, whole, meant for it, never older."""
+
+import pytest
+
+from domain_agent.snapshot.receiver import Received, Receiver
+from mesh.errors import (
+    AgentDigestMismatch,
+    AgentRevisionStale,
+    AgentSignatureInvalid,
+    MeshError,
+)
+from mesh.v1 import agents_pb2
+from tests.unit.snapshot.scenes import DOMAIN, Signer, entries
+
+
+def feed(receiver: Receiver, messages: list[agents_pb2.SyncResponse]) -> Received | None:
+    received = None
+    for message in messages:
+        received = receiver.feed(message)
+    return received
+
+
+def receiver(signer: Signer, highest: int = 0) -> Receiver:
+    return Receiver(DOMAIN, signer.keys, highest)
+
+
+def test_a_snapshot_in_parts_is_taken_whole() -> None:
+    signer = Signer()
+    content = entries(**{f"purpose{n}": "x" * 300_000 for n in range(5)})
+    messages = signer.snapshot(7, content)
+    assert len(messages) > 2
+    received = feed(receiver(signer), messages)
+    assert received is not None
+    assert received.snapshot is not None
+    assert received.snapshot.revision == 7
+    assert dict(received.snapshot.entries) == content
+
+
+def test_a_delta_continues_a_snapshot_and_both_replay_from_disk() -> None:
+    signer = Signer()
+    old, new = entries(a="1", b="2"), entries(b="3", c="4")
+    live = receiver(signer)
+    feed(live, signer.snapshot(1, old))
+    received = live.feed(signer.delta(1, 2, old, new))
+    assert received is not None
+    assert received.snapshot is not None
+    assert received.snapshot.purposes == {"b", "c"}
+    assert received.stored is not None
+    kept = agents_pb2.StoredSnapshot.FromString(received.stored.SerializeToString())
+    again = receiver(signer).replay(kept)
+    assert again is not None
+    assert again.snapshot is not None
+    assert again.snapshot.digest == received.snapshot.digest
+
+
+def refuses(
+    error: type[MeshError], held: Receiver, messages: list[agents_pb2.SyncResponse]
+) -> None:
+    with pytest.raises(error):
+        feed(held, messages)
+
+
+def test_an_unknown_key_is_refused() -> None:
+    refuses(AgentSignatureInvalid, receiver(Signer()), Signer().snapshot(1, entries()))
+
+
+def test_another_domains_snapshot_is_refused() -> None:
+    signer = Signer(domain="fleet")
+    refuses(AgentSignatureInvalid, receiver(signer), signer.snapshot(1, entries()))
+
+
+def test_a_changed_payload_is_refused() -> None:
+    signer = Signer()
+    messages = signer.snapshot(1, entries(a="1"))
+    payload = bytearray(messages[0].signed.payload)
+    payload[-1] ^= 1
+    messages[0].signed.payload = bytes(payload)
+    refuses(AgentSignatureInvalid, receiver(signer), messages)
+
+
+def test_a_changed_part_is_refused() -> None:
+    signer = Signer()
+    messages = signer.snapshot(1, entries(a="1"))
+    messages[1].part.entries[1].value = b"2"
+    refuses(AgentDigestMismatch, receiver(signer), messages)
+
+
+def test_a_missing_or_repeated_part_is_refused() -> None:
+    signer = Signer()
+    content = entries(**{f"purpose{n}": "x" * 300_000 for n in range(5)})
+    header, first, second, *_ = signer.snapshot(1, content)
+    refuses(AgentDigestMismatch, receiver(signer), [header, second])
+    refuses(AgentDigestMismatch, receiver(signer), [header, first, first])
+
+
+def test_a_revision_below_the_acknowledged_one_is_refused() -> None:
+    signer = Signer()
+    refuses(AgentRevisionStale, receiver(signer, highest=5), signer.snapshot(4, entries()))
+
+
+def test_a_delta_that_skips_a_revision_is_refused() -> None:
+    signer = Signer()
+    held = receiver(signer)
+    feed(held, signer.snapshot(1, entries(a="1")))
+    skipping = signer.delta(2, 3, entries(a="1"), entries(a="2"))
+    refuses(AgentDigestMismatch, held, [skipping])
+
+
+def test_a_delta_before_any_snapshot_is_refused() -> None:
+    signer = Signer()
+    refuses(AgentDigestMismatch, receiver(signer), [signer.delta(0, 1, {}, entries())])
+
+
+def test_entries_without_a_policy_are_refused() -> None:
+    signer = Signer()
+    refuses(AgentDigestMismatch, receiver(signer), signer.snapshot(1, {"purpose/a": b""}))
+
+
+def test_an_entry_of_an_unknown_kind_is_refused() -> None:
+    signer = Signer()
+    content = {**entries(), "obligation/1": b"notify"}
+    refuses(AgentDigestMismatch, receiver(signer), signer.snapshot(1, content))
+
+
+def test_an_empty_message_is_refused() -> None:
+    refuses(AgentDigestMismatch, receiver(Signer()), [agents_pb2.SyncResponse()])
