@@ -72,8 +72,8 @@ def test_columns_called_required_hold_no_null(made: dict[str, data.Made]) -> Non
             required = [f'count("{c.name}")' for c in dataset.columns if c.required]
             file = data.DATA / contract.domain / dataset.file
             relation = connection.sql(f"FROM '{file}'")
-            row = relation.aggregate(", ".join(["count(*)", *required])).fetchone()
-            assert row is not None and set(row) == {row[0]}, dataset.name
+            (row,) = relation.aggregate(", ".join(["count(*)", *required])).fetchall()
+            assert set(row) == {row[0]}, dataset.name
 
 
 def test_the_data_is_as_large_as_promised(made: dict[str, data.Made]) -> None:
@@ -103,14 +103,10 @@ def test_every_booking_is_of_one_passenger_on_one_real_flight(made: dict[str, da
 
 def test_passengers_have_distinct_identities(made: dict[str, data.Made]) -> None:
     with duckdb.connect() as connection:
-        row = (
-            connection.read_parquet(str(data.DATA / data.FILES["passengers"]))
-            .aggregate(
-                "count(DISTINCT passenger_id), count(DISTINCT email), "
-                "count(DISTINCT passport_number)"
-            )
-            .fetchone()
-        )
+        passengers = connection.read_parquet(str(data.DATA / data.FILES["passengers"]))
+        identities = ("passenger_id", "email", "passport_number")
+        counts = passengers.aggregate(", ".join(f"count(DISTINCT {i})" for i in identities))
+        (row,) = counts.fetchall()
 
     assert row == (200_000, 200_000, 200_000)
 
