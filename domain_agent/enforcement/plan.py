@@ -1,0 +1,244 @@
+"""The plan of a read: what each dataset's view shows, made before anything is read.
+
+Pure. Whatever can't be applied refuses; nothing is skipped.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from domain_agent.enforcement import masks, types
+from domain_agent.enforcement.literals import identifier
+from domain_agent.enforcement.masks import Pseudonyms
+from domain_agent.enforcement.rows import Inapplicable, condition
+from mesh.contracts.values import Contract, Dataset
+from mesh.decisions.filters import parse_filter
+from mesh.decisions.values import Decision, Mask
+from mesh.errors import (
+    ColumnUnclassified,
+    DatasetNotFound,
+    FilterUnsupported,
+    LimitUnsupported,
+    MaskUnsupported,
+    PolicyError,
+    SourceDrift,
+)
+
+KEY_BYTES = 32
+_ROW_LIMIT = "rows"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """A column as the source has it, with DuckDB's name of its type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A resolved file: its columns in the file's order, and the SQL that scans it."""
+
+    path: str
+    format: str
+    columns: tuple[SourceColumn, ...]
+    scan: str
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedColumn:
+    """A column of the view."""
+
+    name: str
+    type: str
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPlan:
+    """One governed dataset: a view over a source, with masks, conditions and a row limit."""
+
+    product: str
+    dataset: str
+    source: Source
+    columns: tuple[MaskedColumn, ...]
+    conditions: tuple[str, ...]
+    row_limit: int | None
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a column is shown as a pseudonym."""
+        return any(column.mask is Mask.PSEUDONYM for column in self.columns)
+
+    def select(self, pseudonyms: Pseudonyms) -> str:
+        """The view's SELECT: masks in its projection, filters in its WHERE."""
+        shown = ", ".join(
+            f"{masks.expression(_raw(column.name), column.type, column.mask, pseudonyms)}"
+            f" AS {identifier(column.name)}"
+            for column in self.columns
+        )
+        where = f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+        return f"SELECT {shown} FROM {self.source.scan} AS raw{where}"  # noqa: S608 - every part is quoted
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one statement may see. `keys` holds each dataset's pseudonym key, in their order.
+
+    `key` is a digest that equal plans share; it tells nothing of the pseudonym keys.
+    """
+
+    domain: str
+    datasets: tuple[DatasetPlan, ...]
+    keys: tuple[bytes | None, ...] = field(repr=False)
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", _digest(self.domain, self.datasets, self.keys))
+
+    @property
+    def row_limit(self) -> int | None:
+        """The most rows that the statement may return."""
+        limits = [d.row_limit for d in self.datasets if d.row_limit is not None]
+        return min(limits, default=None)
+
+
+def plan_statement(domain: str, datasets: Iterable[tuple[DatasetPlan, bytes | None]]) -> Plan:
+    """The plan over several datasets, each with its agreement's pseudonym key.
+
+    A key that no column needs is left out, so that the worker never sees it.
+    """
+    pairs = tuple(datasets)
+    names = [(dataset.product, dataset.dataset) for dataset, _ in pairs]
+    if not names or len(set(names)) != len(names):
+        raise PolicyError("a plan has at least one dataset, and each only once")
+    kept = tuple(key if dataset.needs_key else None for dataset, key in pairs)
+    for dataset, key in zip((d for d, _ in pairs), kept, strict=True):
+        if dataset.needs_key and (key is None or len(key) != KEY_BYTES):
+            raise MaskUnsupported(
+                f"{dataset.product}.{dataset.dataset} is shown with pseudonyms, and there is no key"
+                f" of {KEY_BYTES} bytes for them; nothing is read",
+            )
+    return Plan(domain, tuple(dataset for dataset, _ in pairs), kept)
+
+
+def _digest(domain: str, datasets: tuple[DatasetPlan, ...], keys: tuple[bytes | None, ...]) -> str:
+    hashed = hashlib.sha256()
+    hidden = (key and hashlib.sha256(b"plan" + key).hexdigest() for key in keys)
+    for part in (domain, *map(repr, datasets), *map(repr, hidden)):
+        encoded = part.encode(errors="surrogatepass")
+        hashed.update(len(encoded).to_bytes(8, "big") + encoded)
+    return hashed.hexdigest()
+
+
+def plan_dataset(
+    contract: Contract,
+    dataset_name: str,
+    decision: Decision,
+    classes: Mapping[str, str],
+    source: Source,
+) -> DatasetPlan:
+    """The plan of one dataset; `classes` names the class of every column.
+
+    Raises DatasetNotFound, PolicyError, SourceDrift, ColumnUnclassified, MaskUnsupported,
+    FilterUnsupported or LimitUnsupported: what can't be applied refuses.
+    """
+    dataset = contract.dataset(dataset_name)
+    where = f"{contract.name}.{dataset_name}"
+    if dataset is None:
+        raise DatasetNotFound(f"{contract.name} has no dataset {dataset_name!r}")
+    if not decision.allow or decision.reasons:
+        raise PolicyError(f"the decision on {where} does not allow, so there is nothing to plan")
+    actual = agreed_columns(dataset, source.columns, where)
+    columns = tuple(
+        MaskedColumn(column.name, actual[column.name], mask)
+        for column in dataset.columns
+        if (mask := _mask(column.name, decision, classes, where)) is not Mask.DROP
+    )
+    if not columns:
+        raise MaskUnsupported(f"policy drops every column of {where}, so nothing is left to read")
+    for column in columns:
+        if not masks.applies(column.mask, column.type):
+            raise MaskUnsupported(
+                f"mask {column.mask} of {where}, column {column.name!r}, does not apply to"
+                f" {column.type}; nothing is read. Its owner can declare another `mesh.mask`",
+                column=column.name,
+            )
+    conditions = _conditions(decision, actual, where)
+    limit = _limit(decision.limits, where)
+    return DatasetPlan(contract.product, dataset_name, source, columns, conditions, limit)
+
+
+def agreed_columns(dataset: Dataset, columns: Sequence[SourceColumn], where: str) -> dict[str, str]:
+    """The type of every column, by name. Raises SourceDrift where source and contract differ."""
+    actual = {column.name: column.type for column in columns}
+    folded = {name.lower() for name in actual}
+    if len(actual) != len(columns) or len(folded) != len(columns):
+        raise SourceDrift(f"the source of {where} has two columns of one name; nothing is read")
+    problems = []
+    for column in dataset.columns:
+        found = actual.get(column.name)
+        if found is None:
+            problems.append(f"column {column.name!r} is missing")
+        elif not types.fits(found, column):
+            wanted = types.declared(column) or column.logical_type
+            problems.append(f"column {column.name!r} is {found}, declared {wanted}")
+    undeclared = len(actual.keys() - {column.name for column in dataset.columns})
+    if undeclared:
+        problems.append(f"{undeclared} columns are not declared")
+    if problems:
+        raise SourceDrift(
+            f"the source of {where} differs from its contract: {'; '.join(problems)}. Nothing is"
+            " read until its owner publishes a contract that fits"
+        )
+    return actual
+
+
+def _mask(column: str, decision: Decision, classes: Mapping[str, str], where: str) -> Mask:
+    class_id = classes.get(column)
+    if class_id is None:
+        raise ColumnUnclassified(f"{where}, column {column!r}, has no class; nothing is read")
+    choice = decision.masks.get(class_id)
+    if choice is None:
+        raise PolicyError(f"the decision on {where} has no mask for column {column!r}")
+    try:
+        return Mask(choice.mask)
+    except ValueError:
+        raise MaskUnsupported(
+            f"the mask that policy sets on {where}, column {column!r}, is none of {', '.join(Mask)}"
+        ) from None
+
+
+def _conditions(decision: Decision, actual: Mapping[str, str], where: str) -> tuple[str, ...]:
+    columns = {name: (_raw(name), type_) for name, type_ in actual.items()}
+    conditions = []
+    for row in decision.rows:
+        try:
+            conditions.append(condition(parse_filter(row.filter), columns))
+        except (ValueError, Inapplicable) as error:
+            # The parser quotes the filter's values, which readers need not know.
+            why = str(error) if isinstance(error, Inapplicable) else "it is malformed"
+            raise FilterUnsupported(
+                f"the row filter {row.rule} can't be applied to {where}: {why}; nothing is read",
+                rule=row.rule,
+            ) from None
+    return tuple(conditions)
+
+
+def _limit(limits: Mapping[str, int], where: str) -> int | None:
+    unknown = sorted(limits.keys() - {_ROW_LIMIT})
+    if unknown:
+        raise LimitUnsupported(
+            f"policy sets the limits {', '.join(unknown)} on {where}; only `rows` is known"
+        )
+    limit: object = limits.get(_ROW_LIMIT)
+    if limit is None and _ROW_LIMIT not in limits:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
+        raise LimitUnsupported(f"the limit `rows` on {where} is no whole number from 0 on")
+    return limit
+
+
+def _raw(column: str) -> str:
+    return f"raw.{identifier(column)}"

@@ -1,0 +1,50 @@
+"""What the agent asks of a worker."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from domain_agent.enforcement.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """A statement as its syntax tree, in JSON."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """A syntax tree as SQL."""
+
+    tree: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """The columns of a file."""
+
+    path: str
+    format: str
+    scan: str
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """The Arrow schema of what a tree returns under a plan; `parameters` may have no row."""
+
+    plan: Plan
+    tree: str
+    parameters: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The rows that a tree returns under a plan."""
+
+    plan: Plan
+    tree: str
+    parameters: bytes | None
+
+
+Command: TypeAlias = Parse | Render | Inspect | Describe | Run

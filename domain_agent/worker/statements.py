@@ -1,0 +1,119 @@
+"""Describes and runs one statement on an instance; what leaves is Arrow IPC."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from domain_agent.worker.frames import Frame, FrameKind
+from domain_agent.worker.parameters import Bound
+from mesh.errors import LimitRows, StatementFailed, StatementNotAllowed, StatementNotSelect
+
+_FEWEST_ROWS, _MOST_ROWS = 2_048, 131_072
+_TEXT_BYTES = 64
+# Arrow has no such types, or loses a part of their values.
+_UNFAITHFUL = ("UHUGEINT", "BIT", "TIME WITH TIME ZONE", "BIGNUM")
+
+
+class Statement:
+    """One SELECT bound to an instance, not run yet. Raises duckdb.Error where it doesn't bind."""
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, text: str, bound: Bound) -> None:
+        statements = cursor.extract_statements(text)
+        if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
+            raise StatementNotSelect("only one SELECT statement is served here")
+        names = set(statements[0].named_parameters)
+        self._relation = _relation(cursor, text, bound.values(names))
+        described = self._relation
+        if bound.has_nulls:
+            described = _relation(cursor, text, bound.values(names, samples=True))
+        for name, type_ in zip(described.columns, described.types, strict=True):
+            if any(word in str(type_) for word in _UNFAITHFUL):
+                raise StatementNotAllowed(
+                    f"column {name[:63]!r} of the result is of type {str(type_)[:63]}, which Arrow"
+                    " can't carry; cast it to VARCHAR"
+                )
+        self.schema = _schema(described)
+
+    def batches(self, batch_bytes: int, row_limit: int | None) -> Iterator[pa.RecordBatch]:
+        """The rows, in batches that `schema` describes and no message makes too large."""
+        left = row_limit
+        reader = self._relation.to_arrow_reader(_rows_per_batch(self.schema, batch_bytes))
+        try:
+            for batch in reader:
+                plain = self._decoded(batch)
+                if left is not None and plain.num_rows > left:
+                    yield plain.slice(0, left)
+                    raise LimitRows(
+                        f"policy allows {row_limit} rows in one read, and all of them were given;"
+                        " add a WHERE or a LIMIT to read fewer",
+                    )
+                left = None if left is None else left - plain.num_rows
+                yield plain
+        finally:
+            reader.close()
+
+    def _decoded(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if batch.schema.equals(self.schema):
+            return batch
+        arrays = []
+        for column, field in zip(batch.columns, self.schema, strict=True):
+            plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+            arrays.append(plain if plain.type.equals(field.type) else plain.cast(field.type))
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def frames(number: int, batch: pa.RecordBatch, batch_bytes: int) -> Iterator[Frame]:
+    """The batch as IPC messages, halved until each is small enough."""
+    if not batch.num_rows:
+        return
+    message = batch.serialize()
+    if message.size > batch_bytes:
+        if batch.num_rows == 1:
+            raise StatementFailed(f"one row is larger than the {batch_bytes} bytes that are sent")
+        half = batch.num_rows // 2
+        yield from frames(number, batch.slice(0, half), batch_bytes)
+        yield from frames(number, batch.slice(half), batch_bytes)
+        return
+    view = memoryview(message)
+    size = int.from_bytes(view[4:8], "little")
+    yield Frame(FrameKind.BATCH, number, batch.num_rows, view[8 : 8 + size], view[8 + size :])
+
+
+def _relation(
+    cursor: duckdb.DuckDBPyConnection, text: str, values: Mapping[str, duckdb.Value]
+) -> duckdb.DuckDBPyRelation:
+    return cursor.sql(text, params=dict(values)) if values else cursor.sql(text)
+
+
+def _schema(relation: duckdb.DuckDBPyRelation) -> pa.Schema:
+    """What the relation returns, dictionaries decoded; nothing of it runs."""
+    bare = relation.limit(0).to_arrow_reader(1)
+    try:
+        given = list(bare.schema)
+    finally:
+        bare.close()
+    fields = []
+    # `limit` renames columns of one name; what runs keeps the statement's names.
+    for field, name in zip(given, relation.columns, strict=True):
+        type_ = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if "dictionary<" in str(type_):
+            raise StatementNotAllowed(
+                f"column {name[:63]!r} of the result nests an ENUM; cast it to VARCHAR"
+            )
+        fields.append(pa.field(name, type_, field.nullable))
+    return pa.schema(fields)
+
+
+def _rows_per_batch(schema: pa.Schema, batch_bytes: int) -> int:
+    width = sum(_width(field.type) for field in schema)
+    rows = batch_bytes // 2 // max(width, 1)
+    return max(_FEWEST_ROWS, min(_MOST_ROWS, rows // _FEWEST_ROWS * _FEWEST_ROWS))
+
+
+def _width(type_: Any) -> int:
+    try:
+        return max(1, int(type_.bit_width) // 8)
+    except ValueError:
+        return _TEXT_BYTES
