@@ -34,7 +34,7 @@ from domain_agent.sources.reader import SourceReader
 from domain_agent.spool.files import Files
 from domain_agent.spool.spool import Spool, SpoolLimits
 from domain_agent.trust import TrustedTokenKeys
-from domain_agent.worker.pool import WorkerPool, WorkerPoolSettings
+from domain_agent.worker.pool import WorkerPool, PoolSettings
 from mesh.agreements.values import AgreementState
 from mesh.decisions.deciding import Decider
 from mesh.decisions.engines import ACCESS_ENTRYPOINT, Engine
@@ -196,11 +196,11 @@ def _report(
     )
 
 
-def _pool_settings(settings: AgentSettings) -> WorkerPoolSettings:
+def _pool_settings(settings: AgentSettings) -> PoolSettings:
     worker = settings.worker
-    return WorkerPoolSettings(
+    return PoolSettings(
         roots=settings.roots,
-        processes=worker.processes,
+        workers=worker.processes,
         memory_mib=worker.memory_mib,
         threads=worker.threads,
         sandbox=worker.sandbox,

@@ -36,10 +36,10 @@ class _Strict(BaseModel):
 class WorkerSettings(_Strict):
     """The processes that run DuckDB."""
 
-    processes: Annotated[int, Field(ge=1, le=16)] = 2
+    processes: Annotated[int, Field(ge=1, le=16)] = 4
     memory_mib: Annotated[int, Field(ge=64)] = 1024
     threads: Annotated[int, Field(ge=1)] = 2
-    statement_seconds: Annotated[float, Field(gt=0)] = 60.0
+    statement_seconds: Annotated[float, Field(gt=0)] = 300.0
     sandbox: Literal["landlock", "none"] = "landlock"
 
 

@@ -32,7 +32,7 @@ class SyncClient:
         self._domain, self._link, self._holder = domain, link, holder
         self._keys, self._installed = snapshot_keys, installed
         self._stopping = threading.Event()
-        self._call: grpc.Future[object] | None = None
+        self._cancel: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
 
     def start(self) -> None:
@@ -41,9 +41,9 @@ class SyncClient:
     def stop(self) -> None:
         """End the stream and wait for the thread."""
         self._stopping.set()
-        call = self._call
-        if call is not None:
-            call.cancel()
+        cancel = self._cancel
+        if cancel is not None:
+            cancel()
         self._thread.join()
 
     def _run(self) -> None:
@@ -71,15 +71,16 @@ class SyncClient:
             )
         )
         stub = agents_pb2_grpc.AgentServiceStub(self._link.channel)
-        self._call = stub.Sync(_until_none(answers), metadata=self._link.metadata)
+        call = stub.Sync(_until_none(answers), metadata=self._link.metadata)
+        self._cancel = call.cancel
         receiver = Receiver(self._domain, self._keys, self._holder.highest_revision)
         try:
-            for message in self._call:
+            for message in call:
                 if not self._take(receiver, message, answers):
                     return
         finally:
             answers.put(None)
-            self._call.cancel()
+            call.cancel()
 
     def _take(
         self,

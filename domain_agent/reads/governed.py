@@ -8,7 +8,7 @@ from datetime import datetime
 
 from domain_agent.clock import Clock
 from domain_agent.enforcement.plan import Plan
-from domain_agent.flight.ports import ReadContext, TableInfo
+from domain_agent.flight.ports import Prepared, ReadContext, TableInfo
 from domain_agent.reads.deciding import DatasetDecider, DatasetDecision, require_purpose
 from domain_agent.reads.planning import Planner
 from domain_agent.reads.reading import GovernedReading
@@ -81,9 +81,11 @@ class GovernedReads:
         return PreparedRead(checked, schema, checked.parameter_schema)
 
     def open(
-        self, context: ReadContext, prepared: PreparedRead, parameters: bytes | None
+        self, context: ReadContext, prepared: Prepared, parameters: bytes | None
     ) -> GovernedReading:
         """Decide anew, make the evidence durable, start."""
+        if not isinstance(prepared, PreparedRead):
+            raise TypeError(f"{type(prepared)} was not prepared here")
         checked = prepared.checked
         record = _Record(context, sql=checked.redacted_sql)
         with _refusals_recorded(self._receipts, record):

@@ -46,7 +46,7 @@ class GovernedReading:
                     )
                 self._rows += batch.rows
                 self._bytes += len(batch.body)
-                yield batch
+                yield Batch(batch.header, batch.body, batch.rows)
         except MeshError as error:
             self.close(error.reason_id)
             raise

@@ -104,8 +104,13 @@ class Mesh:
         self.control = self._spawn("control-plane", arguments)
         self.control.wait_ready("listening on ")
 
-    def start_agent(self, domain: str, data: Path, products: Path) -> None:
-        """Start a domain's agent and wait until it serves; it enrols if it is new."""
+    def start_agent(
+        self, domain: str, data: Path, products: Path, inside: Sequence[str] = ()
+    ) -> None:
+        """Start a domain's agent and wait until it serves; it enrols if it is new.
+
+        `inside` is a command that starts it in surroundings of its own.
+        """
         folder = self.folder / domain
         folder.mkdir(exist_ok=True)
         token = folder / "join.token"
@@ -160,11 +165,11 @@ class Mesh:
             )
         return done
 
-    def _spawn(self, name: str, module: Sequence[str]) -> Service:
+    def _spawn(self, name: str, module: Sequence[str], inside: Sequence[str] = ()) -> Service:
         log = self.folder / f"{name}.log"
         with log.open("a") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", *module],
+                [*inside, sys.executable, "-m", *module],
                 cwd=self.folder,
                 env=self._environment({}),
                 stdout=subprocess.PIPE,
@@ -198,7 +203,7 @@ def terminated_like_interrupted() -> Iterator[None]:
 def start_airline(mesh: Mesh) -> None:
     """Everything up: purposes registered, four agents enrolled, their products published."""
     mesh.start_control_plane()
-    for purpose in yaml.safe_load(PURPOSES.read_text()):
+    for purpose in yaml.safe_load(PURPOSES.read_text())["purposes"]:
         mesh.mesh(mesh.admin, "purpose", "add", purpose["id"], purpose["title"])
     for domain in DOMAINS:
         mesh.start_agent(domain, DATA / domain, CONTRACTS / domain)
@@ -208,6 +213,7 @@ def start_airline(mesh: Mesh) -> None:
 def wait_for_products(mesh: Mesh, count: int) -> None:
     """Wait until that many products are published. Raises ProcessFailed."""
     deadline = time.monotonic() + START_SECONDS
+    listed: list[object] = []
     while time.monotonic() < deadline:
         listed = yaml.safe_load(mesh.mesh(mesh.admin, "-o", "json", "product", "list").stdout)
         if len(listed) >= count:

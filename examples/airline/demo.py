@@ -1,0 +1,305 @@
+"""A small airline's mesh at work: `make demo`. Every step is checked."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from examples.airline.processes import (
+    DATA,
+    Mesh,
+    ProcessFailed,
+    start_airline,
+    terminated_like_interrupted,
+)
+from examples.airline.reader import Reader
+from examples.airline.story import Story, Surprise
+
+PASSENGERS = "SELECT name, email, birth_date, country, loyalty_tier FROM reservations.passengers"
+ENFORCED_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who acts, by their tokens of the control plane."""
+
+    ana: str
+    olga: str
+    omar: str
+    ada: str
+
+
+class Demo:
+    """The story, chapter by chapter."""
+
+    def __init__(self, mesh: Mesh, story: Story) -> None:
+        self._mesh, self._story = mesh, story
+        self._people = People(
+            ana=mesh.token("ana", teams=["planning"]),
+            olga=mesh.token("olga", duties=["owner:bookings"]),
+            omar=mesh.token("omar", duties=["owner:operations"]),
+            ada=mesh.token("ada", duties=["auditor"]),
+        )
+
+    def tell(self) -> None:
+        """All of it."""
+        self._declared()
+        self._refused()
+        agreement = self._approved()
+        self._read_masked()
+        receipt = self._explained()
+        self._kept_apart()
+        self._filtered()
+        self._attacked()
+        self._revoked(agreement)
+        self._audited(receipt)
+        self._story.end()
+
+    def _run(self, who: str, *arguments: str, expect: int = 0) -> str:
+        """Run and show a command; what it printed as data."""
+        self._story.command(who, *arguments)
+        token: str = getattr(self._people, who)
+        done = self._mesh.mesh(token, *arguments, expect=expect)
+        self._story.output(done.stdout or done.stderr)
+        return done.stdout or done.stderr
+
+    def _rows(self, who: str, *arguments: str) -> list[dict[str, object]]:
+        """What a command says as JSON, not shown."""
+        token: str = getattr(self._people, who)
+        rows: list[dict[str, object]] = json.loads(
+            self._mesh.mesh(token, *arguments, "-o", "json").stdout
+        )
+        return rows
+
+    def _reader(self, domain: str, purpose: str) -> Reader:
+        issued = self._mesh.mesh(self._people.ana, "token", "issue", "--domain", domain)
+        uri = self._mesh.agents[domain].ready
+        return Reader(uri, issued.stdout.strip(), purpose)
+
+    def _declared(self) -> None:
+        self._story.chapter("Four departments declared their products from files")
+        self._run("ana", "product", "list")
+        products = {row["product"] for row in self._rows("ana", "product", "list")}
+        expected = {
+            "operations.flights",
+            "weather.observations",
+            "fleet.aircraft",
+            "bookings.reservations",
+        }
+        self._story.check(products == expected, "four products are published, one per department")
+
+    def _refused(self) -> None:
+        self._story.chapter("Ana wants to read passengers, and nobody agreed to that")
+        self._run(
+            "ana",
+            "query",
+            PASSENGERS,
+            "--domain",
+            "bookings",
+            "--purpose",
+            "crew-planning",
+            expect=6,
+        )
+        refusal = self._reader("bookings", "crew-planning").refusal(PASSENGERS)
+        self._story.check(
+            "mesh access request" in refusal,
+            "her own client (ADBC) is refused too, and is told what to do",
+        )
+
+    def _approved(self) -> str:
+        self._story.chapter("She asks; Olga, who owns the product, approves")
+        self._run(
+            "ana", "access", "request", "bookings.reservations", "--role", "analyst",
+            "--purpose", "crew-planning", "--justification", "which flights need more crew",
+        )  # fmt: skip
+        (request,) = self._rows("ana", "access", "list", "--state", "requested")
+        agreement = str(request["id"])
+        self._mesh.mesh(self._people.ana, "access", "approve", agreement, expect=6)
+        self._story.check(True, "Ana can't approve her own request")
+        self._run("olga", "access", "approve", agreement)
+        return agreement
+
+    def _read_masked(self) -> None:
+        self._story.chapter("She reads real rows with a standard client")
+        reader = self._reader("bookings", "crew-planning")
+        wait_until(lambda: reader.refusal(PASSENGERS) == "", "the agent enforces the approval")
+        table = reader.read(f"{PASSENGERS} ORDER BY country LIMIT 1000")
+        for row in table.slice(0, 3).to_pylist():
+            self._story.tell("  ".join(str(value) for value in row.values()))
+        self._story.check(table.num_rows == 1000, "ADBC fetched 1,000 of 200,000 passengers")
+        self._story.check(
+            set(table["name"].to_pylist()) == {"***"}
+            and all("***@" in email for email in table["email"].to_pylist()),
+            "names are constant, e-mail addresses keep their first letter and domain",
+        )
+        self._story.check(
+            all((day.month, day.day) == (1, 1) for day in table["birth_date"].to_pylist()),
+            "birth dates tell the year only",
+        )
+        joined = reader.read(
+            "SELECT count(*) AS bookings, count(DISTINCT passenger_id) AS passengers "
+            "FROM reservations.bookings JOIN reservations.passengers USING (passenger_id)"
+        )
+        raw = raw_rows(
+            f"SELECT count(*), count(DISTINCT passenger_id) "
+            f"FROM '{DATA}/bookings/bookings.parquet' JOIN '{DATA}/bookings/passengers.parquet' "
+            "USING (passenger_id)"
+        )
+        self._story.check(
+            list(joined.to_pylist()[0].values()) == list(raw[0]),
+            f"pseudonyms still join: {raw[0][0]:,} bookings of {raw[0][1]:,} passengers",
+        )
+
+    def _explained(self) -> str:
+        self._story.chapter("Why was that masked? The receipt says, and the decision recomputes")
+        arguments = (
+            "query", f"{PASSENGERS} LIMIT 2", "--domain", "bookings",
+            "--purpose", "crew-planning",
+        )  # fmt: skip
+        self._story.command("ana", *arguments)
+        done = self._mesh.mesh(self._people.ana, *arguments)
+        self._story.output(done.stdout + done.stderr)
+        receipt = next(
+            word for line in done.stderr.splitlines() for word in line.split() if is_receipt(word)
+        )
+        why = self._run("ada", "why", receipt)
+        self._story.check(
+            "equal" in why and "ALARM" not in why,
+            "an auditor recomputed the decision from the evidence: equal",
+        )
+        return receipt
+
+    def _kept_apart(self) -> None:
+        self._story.chapter("A token for one department is worth nothing elsewhere")
+        bookings = self._reader("bookings", "crew-planning")
+        elsewhere = Reader(self._mesh.agents["fleet"].ready, bookings.token, "crew-planning")
+        self._story.check(
+            "UNAUTHENTICATED" in elsewhere.refusal("SELECT * FROM aircraft.planes").upper(),
+            "the fleet's agent refuses it",
+        )
+        refused = self._mesh.mesh(bookings.token, "product", "list", expect=7)
+        self._story.check("mesh:control" in refused.stderr, "so does the control plane")
+
+    def _filtered(self) -> None:
+        self._story.chapter("A role reads its rows only: United's planner sees United's flights")
+        self._run(
+            "ana", "access", "request", "operations.flights", "--role", "ua_planner",
+            "--purpose", "delay-analysis", "--justification", "why are we late",
+        )  # fmt: skip
+        (request,) = self._rows("ana", "access", "list", "--state", "requested")
+        self._mesh.mesh(self._people.omar, "access", "approve", str(request["id"]))
+        reader = self._reader("operations", "delay-analysis")
+        wait_until(lambda: reader.refusal("SELECT 1 FROM flights") == "", "the agent enforces it")
+        seen = reader.read(
+            "SELECT carrier, count(*) AS flights, round(avg(dep_delay), 1) AS delay "
+            "FROM flights GROUP BY ALL"
+        ).to_pylist()
+        ((united, everything),) = raw_rows(
+            "SELECT count(*) FILTER (carrier = 'UA'), count(*) "
+            f"FROM '{DATA}/operations/flights.parquet'"
+        )
+        self._story.check(
+            len(seen) == 1 and (seen[0]["carrier"], seen[0]["flights"]) == ("UA", united),
+            f"{united:,} of {everything:,} flights, whatever her SQL says",
+        )
+
+    def _attacked(self) -> None:
+        self._story.chapter("With a valid token she tries to get around it")
+        reader = self._reader("bookings", "crew-planning")
+        path = DATA / "bookings" / "passengers.parquet"
+        attacks = {
+            "the file by its path": f"SELECT * FROM '{path}'",
+            "a table function": f"SELECT * FROM read_parquet('{path}')",
+            "writing over the source": f"COPY (SELECT 1) TO '{path}'",
+            "hidden statistics": "SELECT stats(email) FROM reservations.passengers",
+            "another purpose": "",
+        }
+        for what, sql in attacks.items():
+            tried = reader if sql else Reader(reader.uri, reader.token, "marketing")
+            refusal = tried.refusal(sql or PASSENGERS)
+            self._story.check(refusal != "" and "Traceback" not in refusal, f"refused: {what}")
+
+    def _revoked(self, agreement: str) -> None:
+        self._story.chapter("Olga revokes the agreement")
+        reader = self._reader("bookings", "crew-planning")
+        self._run("olga", "access", "revoke", agreement, "--note", "the rota is done")
+        began = time.monotonic()
+        wait_until(
+            lambda: "revoked" in reader.refusal(PASSENGERS), "the agent enforces the revocation"
+        )
+        self._story.check(True, f"refused {time.monotonic() - began:.1f} s later")
+
+    def _audited(self, receipt: str) -> None:
+        self._story.chapter("Every step is in the audit")
+
+        def entries() -> list[dict[str, object]]:
+            return self._rows("ada", "audit", "list", "--product", "bookings.reservations")
+
+        def complete() -> bool:
+            rows = entries()
+            reads = [row for row in rows if row["kind"] == "read"]
+            return receipt in {row["reference"] for row in reads} and not any(
+                row["action"] == "read.started" for row in reads
+            )
+
+        wait_until(complete, "the evidence has arrived")
+        self._run("ada", "audit", "list", "--product", "bookings.reservations", "--limit", "12")
+        actions = {str(row["action"]) for row in entries()}
+        wanted = {
+            "contract.published",
+            "agreement.requested",
+            "agreement.approved",
+            "agreement.revoked",
+            "read.refused",
+            "read.completed",
+        }
+        self._story.check(wanted <= actions, "declared, asked, approved, read, refused, revoked")
+        self._run("ada", "status")
+
+
+def is_receipt(word: str) -> bool:
+    """Whether a word looks like a receipt's id."""
+    return len(word) == 36 and word.count("-") == 4
+
+
+def raw_rows(sql: str) -> list[tuple[object, ...]]:
+    """What an ungoverned DuckDB says, to compare with."""
+    with duckdb.connect() as connection:
+        return connection.sql(sql).fetchall()
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait a few seconds at most. Raises Surprise."""
+    deadline = time.monotonic() + ENFORCED_SECONDS
+    while time.monotonic() < deadline:
+        if holds():
+            return
+        time.sleep(0.1)
+    raise Surprise(f"waited {ENFORCED_SECONDS:.0f} s in vain until {what}")
+
+
+def main() -> None:
+    """Tell the story; exit 1 at the first surprise, 130 when interrupted."""
+    story = Story()
+    try:
+        with (
+            terminated_like_interrupted(),
+            tempfile.TemporaryDirectory(prefix="meshwarden-") as folder,
+            Mesh(Path(folder)) as mesh,
+        ):
+            story.tell("starting one control plane and four agents …")
+            start_airline(mesh)
+            Demo(mesh, story).tell()
+    except (Surprise, ProcessFailed) as surprise:
+        sys.exit(f"\nNot as told: {surprise}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
