@@ -21,10 +21,12 @@ SCHEMA = pa.schema(
     ]
 )
 _BIGINT, _BITMASK = 2, 3
-Info = str | bool | int | list[str]
+_LIMITS = range(541, 563)  # of lengths and counts; int64, where 0 says that there is none
+Info = str | bool | int | list[str] | dict[int, list[int]]
 
 # Numbers are those of arrow.flight.protocol.sql.SqlInfo.
 _FACTS: Mapping[int, Info] = {
+    **dict.fromkeys(_LIMITS, 0),
     0: "Meshwarden",
     2: pa.__version__,
     3: True,  # read only
@@ -36,21 +38,22 @@ _FACTS: Mapping[int, Info] = {
     11: False,
     500: False,  # DDL of catalogs, schemas, tables
     501: False,
-    502: 0,
+    502: False,
     503: 1,  # identifiers are case-insensitive, quoted ones too
     504: '"',
     505: 1,
     506: True,  # every table that is listed can be selected from, with an agreement
     507: 3,  # nulls last
-    508: [],
-    509: ["abs", "ceil", "floor", "round", "sqrt"],
-    510: ["concat", "length", "lower", "substring", "trim", "upper"],
-    511: ["coalesce", "nullif"],
-    512: ["date_trunc", "year", "month", "day"],
+    508: [],  # keywords and functions are not listed: the gate decides on them
+    509: [],
+    510: [],
+    511: [],
+    512: [],
     513: "\\",
     514: "",
     515: True,  # aliases of columns
     516: True,
+    517: {},  # conversions
     518: True,
     519: False,
     520: True,
@@ -74,22 +77,19 @@ _FACTS: Mapping[int, Info] = {
     538: 15,
     539: True,
     540: 3,
-    541: 0,
+    556: False,
     557: 65_536,  # bytes of a statement
-    558: 0,
-    562: 0,
     563: False,
     564: 0,
     565: False,
     566: True,
-    567: 1,
+    567: 2,  # results are read forwards
     572: False,
     573: False,
     574: False,
     575: False,
     576: False,
 }
-_BIGINTS = frozenset(range(541, 562))
 
 
 def facts(version: str, handle_seconds: float) -> Mapping[int, Info]:
@@ -106,7 +106,7 @@ def table(known: Mapping[int, Info], asked: Sequence[int]) -> pa.Table:
         child = _child(number, known[number])
         types.append(child)
         offsets.append(len(children[child]))
-        children[child].append(known[number])
+        children[child].append(_storable(known[number]))
     value = pa.UnionArray.from_dense(
         pa.array(types, pa.int8()),
         pa.array(offsets, pa.int32()),
@@ -116,6 +116,10 @@ def table(known: Mapping[int, Info], asked: Sequence[int]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(chosen, pa.uint32()), value], schema=SCHEMA)
 
 
+def _storable(value: Info) -> object:
+    return list(value.items()) if isinstance(value, dict) else value
+
+
 def _child(number: int, value: Info) -> int:
     match value:
         case str():
@@ -123,6 +127,8 @@ def _child(number: int, value: Info) -> int:
         case bool():
             return 1
         case int():
-            return _BIGINT if number in _BIGINTS else _BITMASK
+            return _BIGINT if number in _LIMITS else _BITMASK
         case list():
             return 4
+        case dict():
+            return 5
