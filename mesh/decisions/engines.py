@@ -5,6 +5,7 @@ from typing import Protocol
 from mesh.decisions.policy import Policy
 
 ACCESS_ENTRYPOINT = "mesh/access/decision"
+DEADLINE = 0.05
 
 
 class Engine(Protocol):

@@ -1,0 +1,96 @@
+"""A worker process that runs rego-cpp, from outside: asked, timed, and ended."""
+
+import json
+import multiprocessing
+import signal
+from collections.abc import Mapping, Sequence
+
+from mesh.decisions import regopy_worker
+from mesh.decisions.regopy_worker import EVALUATE, FAILED, LOAD, RESULT, UNDEFINED, Limits
+
+_START_SECONDS = 30.0
+_LOAD_CPU_SECONDS = 5.0
+_PATIENCE = 20
+
+
+class WorkerLost(Exception):
+    """The worker died, or was late; it is ended and can't be asked again."""
+
+
+class EvaluationFailed(Exception):
+    """The worker is well; the modules do not build, or the evaluation failed."""
+
+
+class RegopyProcess:
+    """One worker. Not thread-safe."""
+
+    def __init__(self, deadline: float) -> None:
+        """The deadline is in seconds of the worker's CPU time.
+
+        A machine busy with other work does not use that up. A worker that gets no CPU at all is
+        given up after twenty times as long on the wall's clock.
+        """
+        self._deadline = deadline
+        spawning = multiprocessing.get_context("spawn")
+        self._connection, theirs = spawning.Pipe()
+        limits = Limits(load=_LOAD_CPU_SECONDS, evaluate=deadline)
+        self._process = spawning.Process(
+            target=regopy_worker.run, args=(theirs, limits), name="regopy", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def load(self, modules: Mapping[str, str], entrypoints: Sequence[str]) -> None:
+        """Build modules; those loaded before stay when these are refused."""
+        body = json.dumps({"modules": dict(modules), "entrypoints": list(entrypoints)}).encode()
+        reply = self._ask(LOAD + body, _START_SECONDS)
+        if reply[:1] != RESULT:
+            raise EvaluationFailed(reply[1:].decode())
+
+    def evaluate(self, entrypoint: str, document: bytes) -> object:
+        """The one value of an entrypoint."""
+        request = EVALUATE + entrypoint.encode() + b"\0" + document
+        reply = self._ask(request, _PATIENCE * self._deadline)
+        if reply[:1] == UNDEFINED:
+            raise EvaluationFailed("the policy is undefined for this input")
+        if reply[:1] == FAILED:
+            raise EvaluationFailed("the policy failed on this input")
+        try:
+            output = json.loads(reply[1:])
+        except ValueError:
+            raise EvaluationFailed("the policy's result is not JSON") from None
+        match output:
+            case {"expressions": [value], **rest} if not rest:
+                return value
+        raise EvaluationFailed("the policy has not exactly one result")
+
+    def end(self) -> None:
+        """Kill the process and forget it."""
+        self._connection.close()
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+        self._process.close()
+
+    def _ask(self, request: bytes, seconds: float) -> bytes:
+        try:
+            self._connection.send_bytes(request)
+            if self._connection.poll(seconds):
+                return self._connection.recv_bytes()
+        except (EOFError, OSError):
+            self._process.join(1)
+            code = self._process.exitcode
+            self.end()
+            raise WorkerLost(_death(code, self._deadline)) from None
+        self.end()
+        raise WorkerLost(f"no answer within {seconds:g} s")
+
+
+def _death(code: int | None, deadline: float) -> str:
+    if code == -signal.SIGPROF:  # the CPU time of the request is used up
+        return f"it took more than {deadline * 1000:g} ms of CPU time"
+    return f"its worker died with status {code}"

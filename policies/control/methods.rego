@@ -1,0 +1,62 @@
+# The tables of who may call what. Services narrow it further to what the caller may see.
+package mesh.control
+
+# Anybody, also without a token: liveness, descriptions, and enrolment, which brings its own proof.
+open_methods := {
+	"/grpc.health.v1.Health/Check": true,
+	"/grpc.health.v1.Health/List": true,
+	"/grpc.health.v1.Health/Watch": true,
+	"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": true,
+	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": true,
+	"/mesh.v1.AgentService/EnrolAgent": true,
+}
+
+# Every user and every service account.
+person_methods := {
+	"/mesh.v1.AgentService/GetAgent": true,
+	"/mesh.v1.AgentService/ListAgents": true,
+	"/mesh.v1.AgreementService/ApproveAgreement": true,
+	"/mesh.v1.AgreementService/CancelAgreement": true,
+	"/mesh.v1.AgreementService/GetAgreement": true,
+	"/mesh.v1.AgreementService/ListAgreements": true,
+	"/mesh.v1.AgreementService/RejectAgreement": true,
+	"/mesh.v1.AgreementService/RequestAgreement": true,
+	"/mesh.v1.AgreementService/RevokeAgreement": true,
+	"/mesh.v1.AuditService/GetReceipt": true,
+	"/mesh.v1.AuditService/ListEntries": true,
+	"/mesh.v1.AuditService/TailEntries": true,
+	"/mesh.v1.ContractService/GetContract": true,
+	"/mesh.v1.ContractService/ListProducts": true,
+	"/mesh.v1.IdentityService/GetCaller": true,
+	"/mesh.v1.IdentityService/IssueToken": true,
+	"/mesh.v1.PolicyService/GetPolicy": true,
+	"/mesh.v1.PolicyService/GetPolicyModule": true,
+	"/mesh.v1.PurposeService/ListPurposes": true,
+	"/mesh.v1.StatusService/GetStatus": true,
+}
+
+# Enrolled agents, each for itself.
+agent_methods := {
+	"/mesh.v1.AgentService/GetAgent": true,
+	"/mesh.v1.AgentService/ReportAgent": true,
+	"/mesh.v1.AgentService/Sync": true,
+	"/mesh.v1.AuditService/AppendEvents": true,
+	"/mesh.v1.ContractService/PublishContract": true,
+	"/mesh.v1.IdentityService/GetCaller": true,
+}
+
+# People with one of these duties.
+duty_methods := {
+	"/mesh.v1.AgentService/CreateJoinToken": {"admin": true},
+	"/mesh.v1.ContractService/PublishContract": {"admin": true},
+	"/mesh.v1.PurposeService/AddPurpose": {"admin": true, "security": true},
+}
+
+# People with one of these duties for the domain that the call names.
+domain_duty_methods := {"/mesh.v1.AgentService/CreateJoinToken": {"owner": true, "steward": true}}
+
+# People with one of these duties for some domain.
+any_domain_duty_methods := {
+	"/mesh.v1.ContractService/PublishContract": {"owner": true},
+	"/mesh.v1.PurposeService/AddPurpose": {"steward": true},
+}
