@@ -1,0 +1,68 @@
+"""The control plane as a program."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from control_plane.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="mesh-control-plane",
+        description="Holds contracts, agreements and policies, and tells the agents.",
+    )
+    parser.add_argument("--config", type=Path, help="settings in YAML")
+    parser.add_argument("--listen", metavar="HOST:PORT", help="port 0 takes a free one")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="database and keys")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Imported here, as the policy worker's process imports this module and needs none of it.
+    from control_plane.settings import SettingsInvalid, read_settings  # noqa: PLC0415
+
+    try:
+        settings = read_settings(options.config, options.listen, options.state)
+        asyncio.run(_serve(settings))
+    except SettingsInvalid as error:
+        sys.stderr.write(f"mesh-control-plane: {error}\n")
+        return 2
+    return 0
+
+
+async def _serve(settings: "Settings") -> None:
+    from control_plane.app import ControlPlane, system_sources  # noqa: PLC0415
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    plane = ControlPlane(settings, system_sources())
+    address = await plane.start()
+    sys.stdout.write(f"listening on {address}\n")
+    sys.stdout.flush()
+    failing = asyncio.create_task(plane.failed())
+    waiting = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([failing, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            failing.result()
+    finally:
+        failing.cancel()
+        waiting.cancel()
+        await plane.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What the agents of a domain must know, built once for each revision and signed."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from google.protobuf.message import Message
+
+from control_plane.agreements import store as agreements
+from control_plane.contracts import store as contracts
+from control_plane.database import Database, Transaction
+from control_plane.identity.keys import KeyRing
+from control_plane.policies import store as policies
+from control_plane.purposes import store as purposes
+from control_plane.purposes.wire import purpose_to_proto
+from control_plane.timeline import store as timeline
+from mesh.snapshots.entries import MAX_PART_BYTES, difference, entries_digest, parts
+from mesh.snapshots.envelope import sign
+from mesh.v1 import agents_pb2
+from mesh.wire.agreements import agreement_to_proto
+from mesh.wire.snapshots import entries_to_proto, envelope_to_proto
+from mesh.wire.times import to_duration, to_timestamp
+
+# An agent tells a reader for this long that an agreement ended, instead of that there is none.
+REMEMBERED = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the agents of a domain must know as of a revision."""
+
+    domain: str
+    revision: int
+    entries: Mapping[str, bytes]
+    digest: bytes
+
+
+class Feed:
+    """The newest snapshot of each domain. Belongs to one event loop."""
+
+    def __init__(self, database: Database, keys: KeyRing, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._keys = keys
+        self._clock = clock
+        self._newest: dict[str, tuple[int, Snapshot]] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def snapshot(self, domain: str, known_revision: int) -> Snapshot:
+        """The domain's snapshot, which misses no change up to `known_revision`."""
+        async with self._locks[domain]:
+            known = self._newest.get(domain)
+            if known is None or known[0] < known_revision:
+                newest = None if known is None else known[1]
+                known = await asyncio.to_thread(self._refresh, domain, newest)
+                self._newest[domain] = known
+            return known[1]
+
+    def _refresh(self, domain: str, newest: Snapshot | None) -> tuple[int, Snapshot]:
+        with self._database.reading() as tx:
+            checked = timeline.heads(tx).revision
+            revision = timeline.distributed_revision(tx, domain)
+            if newest is not None and newest.revision == revision:
+                return checked, newest
+            entries = _entries(tx, domain, self._clock(), self._keys)
+        return checked, Snapshot(domain, revision, entries, entries_digest(entries))
+
+
+class Publisher:
+    """Turns snapshots into signed messages for one domain's agents."""
+
+    def __init__(self, keys: KeyRing, lease: timedelta, clock: Callable[[], datetime]) -> None:
+        self._key = keys.snapshot
+        self._lease = lease
+        self._clock = clock
+
+    def whole(self, snapshot: Snapshot) -> Iterator[agents_pb2.SyncResponse]:
+        """The snapshot: its signed header, then its parts."""
+        pieces = list(parts(snapshot.entries))
+        payload = self._payload(snapshot)
+        payload.snapshot.parts = len(pieces)
+        payload.snapshot.digest = snapshot.digest
+        yield self._signed(payload)
+        for index, piece in enumerate(pieces):
+            yield agents_pb2.SyncResponse(
+                part=agents_pb2.SnapshotPart(index=index, entries=entries_to_proto(piece))
+            )
+
+    def change(self, old: Snapshot, new: Snapshot) -> Iterator[agents_pb2.SyncResponse]:
+        """The way from old to new: a delta, or all of new where a delta would be too large."""
+        changed = difference(old.entries, new.entries)
+        if changed.size > MAX_PART_BYTES:
+            yield from self.whole(new)
+            return
+        payload = self._payload(new)
+        payload.delta.previous_revision = old.revision
+        payload.delta.upserts.extend(entries_to_proto(changed.upserts))
+        payload.delta.removals.extend(changed.removals)
+        payload.delta.digest = new.digest
+        yield self._signed(payload)
+
+    def renewal(self, snapshot: Snapshot) -> agents_pb2.SyncResponse:
+        """The lease anew, and nothing else."""
+        return self._signed(self._payload(snapshot))
+
+    def _payload(self, snapshot: Snapshot) -> agents_pb2.SyncPayload:
+        return agents_pb2.SyncPayload(
+            domain=snapshot.domain,
+            issue_time=to_timestamp(self._clock()),
+            lease=to_duration(self._lease),
+            revision=snapshot.revision,
+        )
+
+    def _signed(self, payload: agents_pb2.SyncPayload) -> agents_pb2.SyncResponse:
+        envelope = sign(payload.SerializeToString(), self._key.id, self._key.private)
+        return agents_pb2.SyncResponse(signed=envelope_to_proto(envelope))
+
+
+def trusted_keys(keys: KeyRing) -> list[agents_pb2.TrustedKey]:
+    """The public keys that an agent must trust."""
+    return [
+        agents_pb2.TrustedKey(id=key.id, public_key=key.public_bytes, use=key.use)
+        for key in keys.all
+    ]
+
+
+def _entries(tx: Transaction, domain: str, now: datetime, keys: KeyRing) -> dict[str, bytes]:
+    entries: dict[str, bytes] = {}
+    for published in contracts.products(tx, domain):
+        contract = published.contract
+        entries[f"contract/{contract.product}/{contract.version}"] = published.document
+    for agreement in agreements.enforceable(tx, domain, now - REMEMBERED):
+        entries[f"agreement/{agreement.id}"] = _bytes(agreement_to_proto(agreement))
+    for purpose in purposes.page(tx, ""):
+        entries[f"purpose/{purpose.id}"] = _bytes(purpose_to_proto(purpose))
+    active = policies.active(tx)
+    if active is not None:
+        for path, text in active.policy.modules.items():
+            entries[f"policy/{path}"] = text.encode()
+    for key in trusted_keys(keys):
+        entries[f"key/{key.id}"] = _bytes(key)
+    return entries
+
+
+def _bytes(message: Message) -> bytes:
+    return message.SerializeToString(deterministic=True)

@@ -1,0 +1,203 @@
+"""The agents' tables: who is enrolled, what they acknowledged, and open join tokens."""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, Column, func
+from sqlalchemy import update as sql_update
+from sqlmodel import Field, SQLModel, col, select
+
+from control_plane.agents.rules import AgentReport, EnrolledAgent, JoinToken
+from control_plane.database import Instant, Transaction
+
+
+class AgentRow(SQLModel, table=True):
+    __tablename__ = "agent"
+    domain: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    public_key: bytes
+    enrolled: datetime = Field(sa_column=Column(Instant, nullable=False))
+    contact: datetime = Field(sa_column=Column(Instant, nullable=False))
+    session: str | None = None
+    session_until: datetime | None = Field(default=None, sa_column=Column(Instant))
+    acknowledged_revision: int = 0
+    refusal: str = ""
+    flight_uri: str = ""
+    version: str = ""
+    products: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    spooled_events: int = 0
+    policy_digest: str = ""
+
+
+class AcknowledgementRow(SQLModel, table=True):
+    __tablename__ = "acknowledgement"
+    domain: str = Field(primary_key=True)
+    agent: str = Field(primary_key=True)
+    revision: int = Field(primary_key=True)
+    time: datetime = Field(sa_column=Column(Instant, nullable=False))
+    digest: bytes
+
+
+class JoinTokenRow(SQLModel, table=True):
+    __tablename__ = "join_token"
+    hash: bytes = Field(primary_key=True)
+    domain: str
+    expires: datetime = Field(sa_column=Column(Instant, nullable=False))
+    used_by: bytes | None
+
+
+def add_join_token(tx: Transaction, token_hash: bytes, domain: str, expires: datetime) -> None:
+    """Store a join token by its hash."""
+    tx.add(JoinTokenRow(hash=token_hash, domain=domain, expires=expires, used_by=None))
+    tx.flush()
+
+
+def find_join_token(tx: Transaction, token_hash: bytes) -> JoinToken | None:
+    """The join token of that hash."""
+    row = tx.get(JoinTokenRow, token_hash)
+    return None if row is None else JoinToken(row.domain, row.expires, row.used_by)
+
+
+def use_join_token(tx: Transaction, token_hash: bytes, public_key: bytes) -> None:
+    """Note which key used a join token."""
+    row = tx.get_one(JoinTokenRow, token_hash)
+    row.used_by = public_key
+    tx.add(row)
+    tx.flush()
+
+
+def add(tx: Transaction, domain: str, agent: str, public_key: bytes, now: datetime) -> None:
+    """Store a newly enrolled agent."""
+    tx.add(AgentRow(domain=domain, id=agent, public_key=public_key, enrolled=now, contact=now))
+    tx.flush()
+
+
+def find(tx: Transaction, domain: str, agent: str, now: datetime) -> EnrolledAgent | None:
+    """The agent of that id."""
+    row = tx.get(AgentRow, (domain, agent))
+    return None if row is None else _agent(row, now)
+
+
+def page(
+    tx: Transaction, domain: str, after: str, now: datetime, limit: int | None
+) -> list[EnrolledAgent]:
+    """Agents by `domain/id`, after one."""
+    name = col(AgentRow.domain) + "/" + col(AgentRow.id)
+    query = select(AgentRow).where(name > after).order_by(name)
+    if domain:
+        query = query.where(AgentRow.domain == domain)
+    return [_agent(row, now) for row in tx.exec(query.limit(limit))]
+
+
+def flight_uris(tx: Transaction, domain: str) -> list[str]:
+    """Where the agents of a domain are reached, most recently heard first."""
+    query = (
+        select(AgentRow.flight_uri)
+        .where(AgentRow.domain == domain, AgentRow.flight_uri != "")
+        .order_by(col(AgentRow.contact).desc())
+    )
+    return list(tx.exec(query))
+
+
+def open_session(
+    tx: Transaction, domain: str, agent: str, session: str, now: datetime, until: datetime
+) -> None:
+    """Make a session the agent's only one."""
+    row = tx.get_one(AgentRow, (domain, agent))
+    row.session, row.session_until, row.contact = session, until, now
+    tx.add(row)
+    tx.flush()
+
+
+def keep_session(tx: Transaction, domain: str, agent: str, session: str, until: datetime) -> bool:
+    """Prolong a session; whether it still is the agent's."""
+    row = tx.get_one(AgentRow, (domain, agent))
+    if row.session != session:
+        return False
+    row.session_until = until
+    tx.add(row)
+    tx.flush()
+    return True
+
+
+def close_session(tx: Transaction, domain: str, agent: str, session: str) -> None:
+    """End a session, unless another has taken its place."""
+    tx.execute(
+        sql_update(AgentRow)
+        .where(
+            col(AgentRow.domain) == domain,
+            col(AgentRow.id) == agent,
+            col(AgentRow.session) == session,
+        )
+        .values(session=None, session_until=None)
+    )
+
+
+def close_all_sessions(tx: Transaction) -> None:
+    """End what an earlier process left open; only where there is one process."""
+    tx.execute(sql_update(AgentRow).values(session=None, session_until=None))
+
+
+def acknowledge(
+    tx: Transaction, domain: str, agent: str, revision: int, digest: bytes, now: datetime
+) -> None:
+    """Note that an agent enforces a revision."""
+    row = tx.get_one(AgentRow, (domain, agent))
+    row.acknowledged_revision = max(row.acknowledged_revision, revision)
+    row.contact, row.refusal = now, ""
+    tx.add(row)
+    if tx.get(AcknowledgementRow, (domain, agent, revision)) is None:
+        tx.add(
+            AcknowledgementRow(
+                domain=domain, agent=agent, revision=revision, time=now, digest=digest
+            )
+        )
+    tx.flush()
+
+
+def refuse(tx: Transaction, domain: str, agent: str, refusal: str, now: datetime) -> None:
+    """Note why an agent refused the latest revision."""
+    row = tx.get_one(AgentRow, (domain, agent))
+    row.contact, row.refusal = now, refusal
+    tx.add(row)
+    tx.flush()
+
+
+def report(tx: Transaction, domain: str, agent: str, reported: AgentReport, now: datetime) -> None:
+    """Store how an agent says it is."""
+    row = tx.get_one(AgentRow, (domain, agent))
+    row.contact = now
+    row.flight_uri, row.version = reported.flight_uri, reported.version
+    row.products = [product.hex() for product in reported.products]
+    row.spooled_events, row.policy_digest = reported.spooled_events, reported.policy_digest
+    tx.add(row)
+    tx.flush()
+
+
+def enforced(tx: Transaction, domain: str, revision: int) -> datetime | None:
+    """When the first agent of a domain acknowledged a revision or a later one."""
+    return tx.exec(
+        select(func.min(AcknowledgementRow.time)).where(
+            col(AcknowledgementRow.domain) == domain,
+            col(AcknowledgementRow.revision) >= revision,
+        )
+    ).one()
+
+
+def _agent(row: AgentRow, now: datetime) -> EnrolledAgent:
+    return EnrolledAgent(
+        domain=row.domain,
+        id=row.id,
+        public_key=row.public_key,
+        enrolled=row.enrolled,
+        contact=row.contact,
+        connected=row.session_until is not None and row.session_until > now,
+        acknowledged_revision=row.acknowledged_revision,
+        refusal=row.refusal,
+        report=AgentReport(
+            flight_uri=row.flight_uri,
+            version=row.version,
+            products=tuple(bytes.fromhex(product) for product in row.products),
+            spooled_events=row.spooled_events,
+            policy_digest=row.policy_digest,
+        ),
+    )

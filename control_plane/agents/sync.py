@@ -1,0 +1,203 @@
+"""One agent's Sync stream: a snapshot, then what changes, with an answer for each revision."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from control_plane.agents import store
+from control_plane.agents.feed import Feed, Publisher, Snapshot
+from control_plane.database import Database
+from control_plane.notices import Notices
+from mesh.errors import AgentRevisionStale, AgentSuperseded, RequestInvalid
+from mesh.v1 import agents_pb2
+
+_REMEMBERED_REVISIONS = 1_000
+_MAX_REFUSAL_CHARS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class SyncParts:
+    """What every stream works with."""
+
+    database: Database
+    feed: Feed
+    publisher: Publisher
+    notices: Notices
+    lease: timedelta
+    clock: Callable[[], datetime]
+
+
+class SyncSession:
+    """The stream of one connection; `end` makes room for a later one of the same agent."""
+
+    def __init__(self, domain: str, agent: str, session: str, with_parts: SyncParts) -> None:
+        self._domain = domain
+        self._agent = agent
+        self._session = session
+        self._parts = with_parts
+        self._publisher = with_parts.publisher
+        self._sent: dict[int, bytes] = {}
+        self._latest: Snapshot | None = None
+        self._repeat = asyncio.Event()
+        self._repeated = 0
+        self._superseded = asyncio.Event()
+
+    def end(self) -> None:
+        """End the stream, because the agent connected again."""
+        self._superseded.set()
+
+    async def run(
+        self, requests: AsyncIterator[agents_pb2.SyncRequest]
+    ) -> AsyncGenerator[agents_pb2.SyncResponse, None]:
+        """Everything to send, until the agent leaves, fails or connects again."""
+        acknowledged = await _hello(requests)
+        await asyncio.to_thread(self._open)
+        reader = asyncio.create_task(self._read(requests))
+        try:
+            async for response in self._send(acknowledged, reader):
+                yield response
+        finally:
+            reader.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await reader
+            # Shielded, so that a cancelled stream still leaves the agent as not connected.
+            await asyncio.shield(asyncio.to_thread(self._close))
+
+    async def _send(
+        self, acknowledged: int, reader: asyncio.Task[None]
+    ) -> AsyncIterator[agents_pb2.SyncResponse]:
+        loop = asyncio.get_running_loop()
+        interval = self._parts.lease.total_seconds() / 3
+        while True:
+            self._parts.notices.check_open()
+            change = self._parts.notices.next_change()
+            snapshot = await self._parts.feed.snapshot(self._domain, self._parts.notices.revision)
+            if self._latest is None and acknowledged > snapshot.revision:
+                raise AgentRevisionStale(
+                    f"the agent acknowledged revision {acknowledged}, this control plane is at"
+                    f" {snapshot.revision} for {self._domain}: it was restored from an older"
+                    " state, or is another one",
+                    revision=str(snapshot.revision),
+                )
+            for response in self._news(snapshot):
+                yield response
+            renew_at = loop.time() + interval
+            while not await self._woken(change, reader, renew_at - loop.time()):
+                await asyncio.to_thread(self._keep)
+                yield self._publisher.renewal(snapshot)
+                renew_at = loop.time() + interval
+            if self._superseded.is_set():
+                raise _superseded(self._domain, self._agent)
+            if reader.done():
+                reader.result()
+                return
+
+    def _news(self, snapshot: Snapshot) -> list[agents_pb2.SyncResponse]:
+        """What the agent must hear to be at the snapshot; empty when it is."""
+        old, self._latest = self._latest, snapshot
+        again = self._repeat.is_set()
+        self._repeat.clear()
+        if old is not None and old.revision == snapshot.revision and not again:
+            return []
+        self._sent[snapshot.revision] = snapshot.digest
+        while len(self._sent) > _REMEMBERED_REVISIONS:
+            del self._sent[min(self._sent)]
+        if old is None or again:
+            return list(self._publisher.whole(snapshot))
+        return list(self._publisher.change(old, snapshot))
+
+    async def _woken(
+        self, change: asyncio.Event, reader: asyncio.Task[None], seconds: float
+    ) -> bool:
+        """Wait for something to do; False when it is time to renew the lease."""
+        waits = [
+            asyncio.create_task(event.wait()) for event in (change, self._repeat, self._superseded)
+        ]
+        try:
+            done, _ = await asyncio.wait(
+                [reader, *waits], timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return bool(done)
+
+    async def _read(self, requests: AsyncIterator[agents_pb2.SyncRequest]) -> None:
+        async for request in requests:
+            match request.WhichOneof("message"):
+                case "acknowledgement":
+                    await self._acknowledged(request.acknowledgement)
+                case "refusal":
+                    await self._refused(request.refusal)
+                case _:
+                    raise RequestInvalid(
+                        "after hello an agent sends acknowledgements and refusals",
+                        field="message",
+                    )
+
+    async def _acknowledged(self, message: agents_pb2.SyncAcknowledgement) -> None:
+        expected = self._sent.get(message.revision)
+        if expected is None:
+            raise RequestInvalid(
+                f"revision {message.revision} was not sent on this stream", field="revision"
+            )
+        if expected != message.digest:
+            await self._refused(
+                agents_pb2.SyncRefusal(
+                    revision=message.revision,
+                    reason="agent.digest_mismatch",
+                    message="acknowledged with another digest than was sent",
+                )
+            )
+            return
+        await asyncio.to_thread(self._store_acknowledgement, message.revision, message.digest)
+
+    async def _refused(self, message: agents_pb2.SyncRefusal) -> None:
+        """Remember why; the agent gets everything anew, once for each revision."""
+        refusal = f"{message.reason}: {message.message}"[:_MAX_REFUSAL_CHARS]
+        await asyncio.to_thread(self._store_refusal, refusal)
+        if message.revision > self._repeated:
+            self._repeated = message.revision
+            self._repeat.set()
+
+    def _open(self) -> None:
+        now = self._parts.clock()
+        with self._parts.database.writing() as tx:
+            store.open_session(
+                tx, self._domain, self._agent, self._session, now, now + self._parts.lease
+            )
+
+    def _keep(self) -> None:
+        until = self._parts.clock() + self._parts.lease
+        with self._parts.database.writing() as tx:
+            if not store.keep_session(tx, self._domain, self._agent, self._session, until):
+                raise _superseded(self._domain, self._agent)
+
+    def _close(self) -> None:
+        with self._parts.database.writing() as tx:
+            store.close_session(tx, self._domain, self._agent, self._session)
+
+    def _store_acknowledgement(self, revision: int, digest: bytes) -> None:
+        with self._parts.database.writing() as tx:
+            store.acknowledge(tx, self._domain, self._agent, revision, digest, self._parts.clock())
+
+    def _store_refusal(self, refusal: str) -> None:
+        with self._parts.database.writing() as tx:
+            store.refuse(tx, self._domain, self._agent, refusal, self._parts.clock())
+
+
+async def _hello(requests: AsyncIterator[agents_pb2.SyncRequest]) -> int:
+    """The revision that the agent's first message says it acknowledged."""
+    async for request in requests:
+        if request.WhichOneof("message") == "hello":
+            return request.hello.acknowledged_revision
+        break
+    raise RequestInvalid("an agent's first message on a Sync stream is hello", field="message")
+
+
+def _superseded(domain: str, agent: str) -> AgentSuperseded:
+    return AgentSuperseded(
+        f"{domain}/{agent} connected again with the same key, so this stream ended"
+    )

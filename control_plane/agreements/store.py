@@ -1,0 +1,185 @@
+"""The agreements' table."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, ColumnElement, and_, func, or_
+from sqlmodel import Field, SQLModel, col, select
+
+from control_plane.database import Instant, Transaction
+from mesh.agreements.values import Agreement, AgreementState
+
+
+class AgreementRow(SQLModel, table=True):
+    __tablename__ = "agreement"
+    id: str = Field(primary_key=True)
+    request_id: str | None
+    domain: str
+    product: str
+    contract_version: str
+    consumer: str
+    role: str
+    purpose: str
+    datasets: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    justification: str
+    requester: str
+    state: str
+    requested: datetime = Field(sa_column=Column(Instant, nullable=False))
+    expires: datetime = Field(sa_column=Column(Instant, nullable=False))
+    decider: str | None
+    decided: datetime | None = Field(sa_column=Column(Instant))
+    note: str
+    ender: str | None
+    ended: datetime | None = Field(sa_column=Column(Instant))
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Which agreements somebody may see; `products` are `domain.product` that they own."""
+
+    everything: bool
+    requester: str
+    consumers: tuple[str, ...]
+    domains: frozenset[str]
+    products: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A selection of agreements; an empty field selects all."""
+
+    domain: str = ""
+    product: str = ""
+    consumer: str = ""
+    state: AgreementState | None = None
+
+
+def add(tx: Transaction, agreement: Agreement, request_id: str) -> None:
+    """Store a new agreement."""
+    tx.add(AgreementRow(**_columns(agreement), request_id=request_id or None))
+    tx.flush()
+
+
+def update(tx: Transaction, agreement: Agreement) -> None:
+    """Store what became of an agreement."""
+    row = tx.get_one(AgreementRow, agreement.id)
+    for name, value in _columns(agreement).items():
+        setattr(row, name, value)
+    tx.add(row)
+    tx.flush()
+
+
+def find(tx: Transaction, agreement_id: str) -> Agreement | None:
+    """The agreement of that id."""
+    row = tx.get(AgreementRow, agreement_id)
+    return None if row is None else _agreement(row)
+
+
+def find_request(tx: Transaction, requester: str, request_id: str) -> Agreement | None:
+    """The agreement that an earlier try of the same request made."""
+    row = tx.exec(
+        select(AgreementRow).where(
+            AgreementRow.requester == requester, AgreementRow.request_id == request_id
+        )
+    ).one_or_none()
+    return None if row is None else _agreement(row)
+
+
+def page(
+    tx: Transaction, view: View, wanted: Wanted, now: datetime, before: str, limit: int
+) -> list[Agreement]:
+    """Agreements newest first, after the one with id `before`."""
+    query = select(AgreementRow).where(*_seen(view), *_selected(wanted, now))
+    if before:
+        query = query.where(AgreementRow.id < before)
+    query = query.order_by(col(AgreementRow.id).desc()).limit(limit)
+    return [_agreement(row) for row in tx.exec(query)]
+
+
+def enforceable(tx: Transaction, domain: str, since: datetime) -> list[Agreement]:
+    """What an agent must know: active ones, and those that ended since an instant."""
+    query = select(AgreementRow).where(
+        AgreementRow.domain == domain,
+        or_(
+            col(AgreementRow.state) == AgreementState.ACTIVE.value,
+            and_(
+                col(AgreementRow.state).in_([AgreementState.EXPIRED, AgreementState.REVOKED]),
+                col(AgreementRow.ended) >= since,
+            ),
+        ),
+    )
+    return [_agreement(row) for row in tx.exec(query)]
+
+
+def due(tx: Transaction, now: datetime) -> list[Agreement]:
+    """Active agreements past their end."""
+    query = select(AgreementRow).where(
+        AgreementRow.state == AgreementState.ACTIVE.value, AgreementRow.expires <= now
+    )
+    return [_agreement(row) for row in tx.exec(query)]
+
+
+def count_active(tx: Transaction, now: datetime) -> int:
+    """How many agreements cover reads now."""
+    return tx.exec(
+        select(func.count())
+        .select_from(AgreementRow)
+        .where(AgreementRow.state == AgreementState.ACTIVE.value, AgreementRow.expires > now)
+    ).one()
+
+
+def _seen(view: View) -> list[ColumnElement[bool]]:
+    if view.everything:
+        return []
+    name = col(AgreementRow.domain) + "." + col(AgreementRow.product)
+    return [
+        or_(
+            col(AgreementRow.requester) == view.requester,
+            col(AgreementRow.consumer).in_(view.consumers),
+            col(AgreementRow.domain).in_(sorted(view.domains)),
+            name.in_(sorted(view.products)),
+        )
+    ]
+
+
+def _selected(wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
+    selected: list[ColumnElement[bool]] = []
+    for column, value in (
+        (AgreementRow.domain, wanted.domain),
+        (AgreementRow.product, wanted.product),
+        (AgreementRow.consumer, wanted.consumer),
+    ):
+        if value:
+            selected.append(col(column) == value)
+    stored, expires = col(AgreementRow.state), col(AgreementRow.expires)
+    active = AgreementState.ACTIVE.value
+    match wanted.state:
+        case None:
+            pass
+        case AgreementState.ACTIVE:
+            selected += [stored == active, expires > now]
+        case AgreementState.EXPIRED:
+            expired = AgreementState.EXPIRED.value
+            selected.append(or_(stored == expired, and_(stored == active, expires <= now)))
+        case state:
+            selected.append(stored == state.value)
+    return selected
+
+
+_NAMES = tuple(field.name for field in fields(Agreement))
+
+
+def _columns(agreement: Agreement) -> dict[str, Any]:
+    columns = {name: getattr(agreement, name) for name in _NAMES}
+    columns["datasets"] = list(agreement.datasets)
+    columns["state"] = agreement.state.value
+    return columns
+
+
+def _agreement(row: AgreementRow) -> Agreement:
+    columns = {name: getattr(row, name) for name in _NAMES}
+    columns["datasets"] = tuple(row.datasets)
+    columns["state"] = AgreementState(row.state)
+    return Agreement(**columns)

@@ -1,0 +1,168 @@
+"""AuditService: agents append evidence, people read the timeline."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from control_plane.audit import rules, store
+from control_plane.calls import current_caller
+from control_plane.database import Database, Transaction
+from control_plane.notices import Notices
+from control_plane.timeline import store as timeline
+from control_plane.timeline.rules import (
+    Entry,
+    Sight,
+    Wanted,
+    page_limit,
+    page_number,
+    sight_of,
+)
+from mesh.errors import EvidenceConflict, EvidenceInvalid, ReceiptNotFound, TokenExpired
+from mesh.evidence.events import UsageEvent
+from mesh.v1 import audit_pb2, audit_pb2_grpc
+from mesh.wire.events import event_from_proto, event_to_proto
+from mesh.wire.times import from_timestamp, to_timestamp
+
+_TAIL_PAGE = 200
+
+
+class AuditService(audit_pb2_grpc.AuditServiceServicer):
+    def __init__(self, database: Database, notices: Notices, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._notices = notices
+        self._clock = clock
+
+    def AppendEvents(
+        self, request: audit_pb2.AppendEventsRequest, context: object
+    ) -> audit_pb2.AppendEventsResponse:
+        """Store consecutive events once each; acknowledged is only what is committed."""
+        domain, _, agent = current_caller().principal.subject.partition("/")
+        events = [event_from_proto(message) for message in request.events]
+        rules.check_batch(events, domain, agent)
+        with self._database.writing() as tx:
+            stored = store.stored_sequence(tx, domain, agent)
+            if events:
+                rules.check_continues(events[0].sequence, stored)
+            for event in events:
+                if event.sequence <= stored:
+                    _check_same(tx, domain, agent, event)
+                else:
+                    self._append(tx, domain, agent, event)
+                    stored = event.sequence
+        return audit_pb2.AppendEventsResponse(stored_sequence=stored)
+
+    def ListEntries(
+        self, request: audit_pb2.ListEntriesRequest, context: object
+    ) -> audit_pb2.ListEntriesResponse:
+        """One page of what the caller may see."""
+        limit = page_limit(request.page_size)
+        wanted = Wanted(
+            kind=request.kind,
+            actor=request.actor,
+            product=request.product,
+            since=from_timestamp(request.since, "since") if request.HasField("since") else None,
+        )
+        sight = sight_of(current_caller().principal)
+        with self._database.reading() as tx:
+            entries = timeline.newest(tx, sight, wanted, page_number(request.page_token), limit + 1)
+        more = str(entries[limit - 1].id) if len(entries) > limit else ""
+        return audit_pb2.ListEntriesResponse(
+            entries=[_to_proto(entry) for entry in entries[:limit]], next_page_token=more
+        )
+
+    async def TailEntries(
+        self, request: audit_pb2.TailEntriesRequest, context: object
+    ) -> AsyncIterator[audit_pb2.TailEntriesResponse]:
+        """Entries as they arrive, until the caller leaves or the token ends."""
+        caller = current_caller()
+        sight = sight_of(caller.principal)
+        position = page_number(request.cursor, "cursor")
+        if position is None:
+            position = await asyncio.to_thread(self._position)
+        while True:
+            self._notices.check_open()
+            arrival = self._notices.next_arrival()
+            entries = await asyncio.to_thread(self._arrived, sight, position)
+            for entry in entries:
+                position = entry.position
+                yield audit_pb2.TailEntriesResponse(entry=_to_proto(entry))
+            if len(entries) == _TAIL_PAGE:
+                continue
+            remaining = (caller.expires - self._clock()).total_seconds()
+            try:
+                await asyncio.wait_for(arrival.wait(), max(remaining, 0))
+            except TimeoutError as error:
+                raise TokenExpired(
+                    "the token expired while the tail ran; issue a new one and resume with the"
+                    " last cursor"
+                ) from error
+
+    def GetReceipt(
+        self, request: audit_pb2.GetReceiptRequest, context: object
+    ) -> audit_pb2.GetReceiptResponse:
+        """A receipt with its events, for those who may see it."""
+        sight = sight_of(current_caller().principal)
+        with self._database.reading() as tx:
+            receipt = store.find_receipt(tx, request.id)
+            if receipt is None or not rules.may_see(sight, receipt):
+                raise ReceiptNotFound(
+                    f"there is no receipt {request.id!r} that you may see", receipt=request.id
+                )
+            events = store.events_of(tx, receipt)
+        return audit_pb2.GetReceiptResponse(
+            receipt=audit_pb2.Receipt(
+                id=receipt.id,
+                domain=receipt.domain,
+                agent=receipt.agent,
+                state=receipt.state,
+                events=[event_to_proto(event) for event in events],
+            )
+        )
+
+    def _append(self, tx: Transaction, domain: str, agent: str, event: UsageEvent) -> None:
+        known = store.find_receipt(tx, event.receipt)
+        if known is not None and (known.domain, known.agent) != (domain, agent):
+            raise EvidenceInvalid(
+                f"event {event.sequence} names a receipt of another agent",
+                sequence=str(event.sequence),
+            )
+        read = rules.read_of(event, domain)
+        store.add_event(tx, domain, agent, event, self._clock())
+        actor = read.actor if known is None else known.actor
+        store.put_receipt(tx, rules.Receipt(event.receipt, domain, agent, event.type.state, actor))
+        store.add_agreement_reads(tx, rules.agreements_of(event), event.receipt, event.time)
+        timeline.record_read(tx, read)
+
+    def _position(self) -> int:
+        with self._database.reading() as tx:
+            return timeline.heads(tx).position
+
+    def _arrived(self, sight: Sight, after: int) -> list[Entry]:
+        with self._database.reading() as tx:
+            return timeline.arrived(tx, sight, after, _TAIL_PAGE)
+
+
+def _check_same(tx: Transaction, domain: str, agent: str, event: UsageEvent) -> None:
+    if not store.same_as_stored(tx, domain, agent, event):
+        raise EvidenceConflict(
+            f"another event is stored under sequence {event.sequence} of {domain}/{agent};"
+            " its log was forked or edited",
+            sequence=str(event.sequence),
+        )
+
+
+def _to_proto(entry: Entry) -> audit_pb2.Entry:
+    return audit_pb2.Entry(
+        cursor=str(entry.position),
+        time=to_timestamp(entry.time),
+        kind=entry.kind,
+        action=entry.action,
+        actor=entry.actor,
+        product=entry.product,
+        reference=entry.reference,
+        purpose=entry.purpose,
+        summary=entry.summary,
+        revision=entry.revision,
+        rows=entry.rows,
+        reasons=entry.reasons,
+    )

@@ -1,0 +1,202 @@
+"""The first tables."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Create every table, and the one row whose lock orders commits."""
+    _timeline()
+    _audit()
+    _governance()
+    _agents()
+
+
+def downgrade() -> None:
+    """Drop every table."""
+    for table in (
+        "join_token",
+        "acknowledgement",
+        "agent",
+        "policy_activation",
+        "policy_module",
+        "agreement",
+        "contract",
+        "purpose",
+        "agreement_read",
+        "receipt",
+        "usage_event",
+        "entry_product",
+        "entry",
+        "counter",
+    ):
+        op.drop_table(table)
+
+
+def _timeline() -> None:
+    counter = op.create_table(
+        "counter",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.Column("position", sa.BigInteger, nullable=False),
+    )
+    op.bulk_insert(counter, [{"id": 1, "revision": 0, "position": 0}])
+    op.create_table(
+        "entry",
+        sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("position", sa.BigInteger, nullable=False, unique=True),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("action", sa.String, nullable=False),
+        sa.Column("actor", sa.String, nullable=False),
+        sa.Column("domain", sa.String),
+        sa.Column("product", sa.String, nullable=False),
+        sa.Column("reference", sa.String, nullable=False),
+        sa.Column("purpose", sa.String, nullable=False),
+        sa.Column("summary", sa.String, nullable=False),
+        sa.Column("revision", sa.BigInteger, unique=True),
+        sa.Column("distributed", sa.Boolean, nullable=False),
+        sa.Column("rows", sa.BigInteger, nullable=False),
+        sa.Column("reasons", sa.JSON, nullable=False),
+    )
+    op.create_index("entry_by_time", "entry", ["time", "id"])
+    op.create_index("entry_by_actor", "entry", ["actor", "time"])
+    op.create_index("entry_by_domain", "entry", ["domain", "time"])
+    op.create_index("entry_by_reference", "entry", ["reference"])
+    op.create_index("entry_by_reach", "entry", ["distributed", "domain", "revision"])
+    op.create_table(
+        "entry_product",
+        sa.Column("entry", sa.BigInteger, sa.ForeignKey("entry.id"), primary_key=True),
+        sa.Column("product", sa.String, primary_key=True),
+    )
+    op.create_index("entry_product_by_product", "entry_product", ["product", "entry"])
+
+
+def _audit() -> None:
+    op.create_table(
+        "usage_event",
+        sa.Column("domain", sa.String, primary_key=True),
+        sa.Column("agent", sa.String, primary_key=True),
+        sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("id", sa.String, nullable=False),
+        sa.Column("receipt", sa.String, nullable=False),
+        sa.Column("document", sa.LargeBinary, nullable=False),
+        sa.Column("stored", sa.BigInteger, nullable=False),
+        sa.UniqueConstraint("domain", "agent", "id"),
+    )
+    op.create_index("usage_event_by_receipt", "usage_event", ["receipt"])
+    op.create_table(
+        "receipt",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("domain", sa.String, nullable=False),
+        sa.Column("agent", sa.String, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("actor", sa.String, nullable=False),
+    )
+    op.create_table(
+        "agreement_read",
+        sa.Column("agreement", sa.String, primary_key=True),
+        sa.Column("receipt", sa.String, primary_key=True),
+        sa.Column("time", sa.BigInteger, nullable=False),
+    )
+
+
+def _governance() -> None:
+    op.create_table(
+        "purpose",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("title", sa.String, nullable=False),
+        sa.Column("creator", sa.String, nullable=False),
+        sa.Column("created", sa.BigInteger, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "contract",
+        sa.Column("domain", sa.String, primary_key=True),
+        sa.Column("product", sa.String, primary_key=True),
+        sa.Column("version", sa.String, primary_key=True),
+        sa.Column("document", sa.LargeBinary, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("publisher", sa.String, nullable=False),
+        sa.Column("published", sa.BigInteger, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False, unique=True),
+    )
+    op.create_table(
+        "agreement",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("request_id", sa.String),
+        sa.Column("domain", sa.String, nullable=False),
+        sa.Column("product", sa.String, nullable=False),
+        sa.Column("contract_version", sa.String, nullable=False),
+        sa.Column("consumer", sa.String, nullable=False),
+        sa.Column("role", sa.String, nullable=False),
+        sa.Column("purpose", sa.String, nullable=False),
+        sa.Column("datasets", sa.JSON, nullable=False),
+        sa.Column("justification", sa.String, nullable=False),
+        sa.Column("requester", sa.String, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("requested", sa.BigInteger, nullable=False),
+        sa.Column("expires", sa.BigInteger, nullable=False),
+        sa.Column("decider", sa.String),
+        sa.Column("decided", sa.BigInteger),
+        sa.Column("note", sa.String, nullable=False),
+        sa.Column("ender", sa.String),
+        sa.Column("ended", sa.BigInteger),
+        sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.UniqueConstraint("requester", "request_id"),
+    )
+    op.create_index("agreement_by_domain", "agreement", ["domain", "state"])
+    op.create_index("agreement_by_consumer", "agreement", ["consumer"])
+    op.create_index("agreement_by_end", "agreement", ["state", "expires"])
+    op.create_table(
+        "policy_module",
+        sa.Column("digest", sa.String, primary_key=True),
+        sa.Column("path", sa.String, primary_key=True),
+        sa.Column("text", sa.String, nullable=False),
+    )
+    op.create_table(
+        "policy_activation",
+        sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("digest", sa.String, nullable=False),
+        sa.Column("activated", sa.BigInteger, nullable=False),
+    )
+    op.create_index("policy_activation_by_digest", "policy_activation", ["digest"])
+
+
+def _agents() -> None:
+    op.create_table(
+        "agent",
+        sa.Column("domain", sa.String, primary_key=True),
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("public_key", sa.LargeBinary, nullable=False),
+        sa.Column("enrolled", sa.BigInteger, nullable=False),
+        sa.Column("contact", sa.BigInteger, nullable=False),
+        sa.Column("session", sa.String),
+        sa.Column("session_until", sa.BigInteger),
+        sa.Column("acknowledged_revision", sa.BigInteger, nullable=False),
+        sa.Column("refusal", sa.String, nullable=False),
+        sa.Column("flight_uri", sa.String, nullable=False),
+        sa.Column("version", sa.String, nullable=False),
+        sa.Column("products", sa.JSON, nullable=False),
+        sa.Column("spooled_events", sa.BigInteger, nullable=False),
+        sa.Column("policy_digest", sa.String, nullable=False),
+    )
+    op.create_table(
+        "acknowledgement",
+        sa.Column("domain", sa.String, primary_key=True),
+        sa.Column("agent", sa.String, primary_key=True),
+        sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("time", sa.BigInteger, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+    )
+    op.create_index("acknowledgement_by_revision", "acknowledgement", ["domain", "revision"])
+    op.create_table(
+        "join_token",
+        sa.Column("hash", sa.LargeBinary, primary_key=True),
+        sa.Column("domain", sa.String, nullable=False),
+        sa.Column("expires", sa.BigInteger, nullable=False),
+        sa.Column("used_by", sa.LargeBinary),
+    )

@@ -1,0 +1,99 @@
+"""What an operator decides about a control plane."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import yaml
+
+DEFAULT_LISTEN = "127.0.0.1:7400"
+DEFAULT_LEASE = timedelta(minutes=5)
+_KEYS = frozenset({"listen", "state", "lease", "tls"})
+_TLS_KEYS = frozenset({"certificate", "key"})
+
+
+class SettingsInvalid(Exception):
+    """The settings can't be used; the message says which and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Where the certificate chain and its key are, in PEM."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set; `lease` is how long agents may act without hearing from us."""
+
+    state: Path
+    listen: str = DEFAULT_LISTEN
+    lease: timedelta = DEFAULT_LEASE
+    tls: Tls | None = None
+
+    def __post_init__(self) -> None:
+        host, separator, port = self.listen.rpartition(":")
+        if not separator or not port.isdecimal() or int(port) > 65535:
+            raise SettingsInvalid(f"listen is HOST:PORT, such as {DEFAULT_LISTEN}: {self.listen!r}")
+        if self.tls is None and not _is_loopback(host):
+            raise SettingsInvalid(
+                f"{self.listen} can be reached from other machines, so it needs TLS: set"
+                " tls.certificate and tls.key, or listen on 127.0.0.1"
+            )
+        if not timedelta(seconds=1) <= self.lease <= timedelta(days=1):
+            raise SettingsInvalid("lease is between 1 second and 1 day")
+
+
+def read_settings(
+    config: Path | None, listen: str | None = None, state: Path | None = None
+) -> Settings:
+    """The settings of a file, overridden by the options. Raises SettingsInvalid."""
+    document = _document(config) if config is not None else {}
+    chosen_state = state or document.get("state")
+    if not isinstance(chosen_state, str | Path):
+        raise SettingsInvalid("no state folder: give --state DIR, or `state: DIR` in the file")
+    chosen_listen = listen or document.get("listen", DEFAULT_LISTEN)
+    if not isinstance(chosen_listen, str):
+        raise SettingsInvalid(f"listen is HOST:PORT, such as {DEFAULT_LISTEN}")
+    lease = document.get("lease", DEFAULT_LEASE.total_seconds())
+    if not isinstance(lease, int | float) or isinstance(lease, bool):
+        raise SettingsInvalid("lease is a number of seconds, such as 300")
+    return Settings(
+        state=Path(chosen_state).expanduser(),
+        listen=chosen_listen,
+        lease=timedelta(seconds=lease),
+        tls=_tls(document.get("tls")),
+    )
+
+
+def _document(config: Path) -> dict[str, object]:
+    try:
+        document = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsInvalid(f"{config} can't be read: {error}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict) or not set(document) <= _KEYS:
+        raise SettingsInvalid(f"{config} may have the keys {', '.join(sorted(_KEYS))} only")
+    return document
+
+
+def _tls(section: object) -> Tls | None:
+    if section is None:
+        return None
+    if not isinstance(section, dict) or set(section) != _TLS_KEYS:
+        raise SettingsInvalid("tls has exactly the keys certificate and key, each a file")
+    return Tls(Path(str(section["certificate"])), Path(str(section["key"])))
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.removeprefix("[").removesuffix("]")
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

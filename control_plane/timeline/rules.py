@@ -1,0 +1,108 @@
+"""The timeline: every change of the mesh and every read, and who may see which."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mesh.errors import RequestInvalid
+from mesh.identity.duties import ADMIN, AUDITOR, SECURITY, domains_of, has_any
+from mesh.identity.principal import Principal
+
+MAX_PAGE = 500
+DEFAULT_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that changed, told in the transaction that changed it.
+
+    `distributed` tells that agents must learn of it: those of `domain`, or all when it is None.
+    """
+
+    action: str
+    actor: str
+    time: datetime
+    reference: str
+    summary: str
+    domain: str | None = None
+    product: str = ""
+    distributed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read as of its latest event; `receipt` names it."""
+
+    receipt: str
+    action: str
+    time: datetime
+    domain: str
+    actor: str = ""
+    products: tuple[str, ...] = ()
+    purpose: str = ""
+    summary: str = ""
+    rows: int = 0
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline. `position` grows with each arrival and each later event."""
+
+    id: int
+    position: int
+    time: datetime
+    kind: str
+    action: str
+    actor: str
+    product: str
+    reference: str
+    purpose: str
+    summary: str
+    revision: int
+    rows: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What of the timeline somebody may see: all, or some domains and what they did themselves."""
+
+    everything: bool
+    domains: frozenset[str]
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A selection of the timeline; an empty field selects all."""
+
+    kind: str = ""
+    actor: str = ""
+    product: str = ""
+    since: datetime | None = None
+
+
+def sight_of(principal: Principal) -> Sight:
+    """Auditor, security and admin see everything, owners and stewards their domains."""
+    return Sight(
+        has_any(principal, ADMIN, SECURITY, AUDITOR), domains_of(principal), principal.reference
+    )
+
+
+def page_limit(page_size: int) -> int:
+    """The page's size. Raises RequestInvalid for a negative one or more than 500."""
+    if not 0 <= page_size <= MAX_PAGE:
+        raise RequestInvalid(
+            f"page_size is {page_size}; it is at most {MAX_PAGE}, and 0 means {DEFAULT_PAGE}",
+            field="page_size",
+        )
+    return page_size or DEFAULT_PAGE
+
+
+def page_number(token: str, field: str = "page_token") -> int | None:
+    """The number in a page token or cursor, None when empty. Raises RequestInvalid."""
+    if not token:
+        return None
+    if not (token.isascii() and token.isdecimal() and len(token) < 19):
+        raise RequestInvalid(f"{field} is not one that an earlier answer carried", field=field)
+    return int(token)

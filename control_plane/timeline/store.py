@@ -1,0 +1,215 @@
+"""The timeline's tables. Revisions and positions are allocated under one row lock."""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, Column, ColumnElement, exists, func, or_, tuple_, update
+from sqlmodel import Field, SQLModel, col, select
+
+from control_plane.database import HEADS, Instant, Transaction
+from control_plane.notices import Heads
+from control_plane.timeline.rules import Change, Entry, Read, Sight, Wanted
+
+
+class CounterRow(SQLModel, table=True):
+    """One row: its lock orders every commit, so that commit order is revision order."""
+
+    __tablename__ = "counter"
+    id: int = Field(primary_key=True)
+    revision: int
+    position: int
+
+
+class EntryRow(SQLModel, table=True):
+    __tablename__ = "entry"
+    id: int = Field(primary_key=True)
+    position: int
+    time: datetime = Field(sa_column=Column(Instant, nullable=False))
+    kind: str
+    action: str
+    actor: str
+    domain: str | None
+    product: str
+    reference: str
+    purpose: str
+    summary: str
+    revision: int | None
+    distributed: bool
+    rows: int
+    reasons: list[str] = Field(sa_column=Column(JSON, nullable=False))
+
+
+class EntryProductRow(SQLModel, table=True):
+    __tablename__ = "entry_product"
+    entry: int = Field(primary_key=True, foreign_key="entry.id")
+    product: str = Field(primary_key=True)
+
+
+def record_change(tx: Transaction, change: Change) -> int:
+    """Write a change; its new revision."""
+    heads = _allocate(tx, revisions=1)
+    tx.add(
+        EntryRow(
+            id=heads.position,
+            position=heads.position,
+            time=change.time,
+            kind="change",
+            action=change.action,
+            actor=change.actor,
+            domain=change.domain,
+            product=change.product,
+            reference=change.reference,
+            purpose="",
+            summary=change.summary,
+            revision=heads.revision,
+            distributed=change.distributed,
+            rows=0,
+            reasons=[],
+        )
+    )
+    tx.flush()
+    _add_products(tx, heads.position, (change.product,) if change.product else ())
+    return heads.revision
+
+
+def record_read(tx: Transaction, read: Read) -> None:
+    """Write a read, or what became of it; a later event keeps what it says nothing about."""
+    position = _allocate(tx, revisions=0).position
+    row = tx.exec(
+        select(EntryRow).where(
+            col(EntryRow.reference) == read.receipt, col(EntryRow.kind) == "read"
+        )
+    ).one_or_none()
+    if row is None:
+        tx.add(
+            EntryRow(
+                id=position,
+                position=position,
+                time=read.time,
+                kind="read",
+                action=read.action,
+                actor=read.actor,
+                domain=read.domain,
+                product=", ".join(read.products),
+                reference=read.receipt,
+                purpose=read.purpose,
+                summary=read.summary,
+                revision=None,
+                distributed=False,
+                rows=read.rows,
+                reasons=list(read.reasons),
+            )
+        )
+        tx.flush()
+        _add_products(tx, position, read.products)
+        return
+    row.position = position
+    row.action = read.action
+    row.summary = read.summary
+    row.rows = read.rows
+    row.reasons = list(read.reasons)
+    tx.add(row)
+    tx.flush()
+
+
+def heads(tx: Transaction) -> Heads:
+    """The latest revision and position."""
+    row = tx.exec(select(CounterRow)).one()
+    return Heads(row.revision, row.position)
+
+
+def distributed_revision(tx: Transaction, domain: str) -> int:
+    """The latest revision that the agents of a domain must learn of; 0 when there is none."""
+    latest = tx.exec(
+        select(func.max(EntryRow.revision)).where(
+            col(EntryRow.distributed),
+            or_(col(EntryRow.domain) == domain, col(EntryRow.domain).is_(None)),
+        )
+    ).one()
+    return latest or 0
+
+
+def newest(
+    tx: Transaction, sight: Sight, wanted: Wanted, before: int | None, limit: int
+) -> list[Entry]:
+    """Entries by time, newest first, after the entry with id `before`."""
+    query = select(EntryRow).where(*_seen(sight), *_selected(wanted))
+    if before is not None:
+        last = select(EntryRow.time).where(col(EntryRow.id) == before).scalar_subquery()
+        query = query.where(tuple_(col(EntryRow.time), col(EntryRow.id)) < tuple_(last, before))
+    query = query.order_by(col(EntryRow.time).desc(), col(EntryRow.id).desc()).limit(limit)
+    return [_entry(row) for row in tx.exec(query)]
+
+
+def arrived(tx: Transaction, sight: Sight, after: int, limit: int) -> list[Entry]:
+    """Entries that arrived or changed after a position, in that order."""
+    query = (
+        select(EntryRow)
+        .where(col(EntryRow.position) > after, *_seen(sight))
+        .order_by(col(EntryRow.position))
+        .limit(limit)
+    )
+    return [_entry(row) for row in tx.exec(query)]
+
+
+def _allocate(tx: Transaction, revisions: int) -> Heads:
+    allocated = tx.execute(
+        update(CounterRow)
+        .values(position=CounterRow.position + 1, revision=CounterRow.revision + revisions)
+        .returning(col(CounterRow.position), col(CounterRow.revision))
+    ).one()
+    heads = Heads(revision=allocated[1], position=allocated[0])
+    tx.info[HEADS] = heads
+    return heads
+
+
+def _add_products(tx: Transaction, entry: int, products: tuple[str, ...]) -> None:
+    for product in products:
+        tx.add(EntryProductRow(entry=entry, product=product))
+    tx.flush()
+
+
+def _seen(sight: Sight) -> list[ColumnElement[bool]]:
+    if sight.everything:
+        return []
+    return [
+        or_(
+            col(EntryRow.actor) == sight.actor,
+            col(EntryRow.domain).in_(sorted(sight.domains)),
+        )
+    ]
+
+
+def _selected(wanted: Wanted) -> list[ColumnElement[bool]]:
+    selected: list[ColumnElement[bool]] = []
+    if wanted.kind:
+        selected.append(col(EntryRow.kind) == wanted.kind)
+    if wanted.actor:
+        selected.append(col(EntryRow.actor) == wanted.actor)
+    if wanted.since is not None:
+        selected.append(col(EntryRow.time) >= wanted.since)
+    if wanted.product:
+        selected.append(
+            exists().where(
+                col(EntryProductRow.entry) == col(EntryRow.id),
+                col(EntryProductRow.product) == wanted.product,
+            )
+        )
+    return selected
+
+
+def _entry(row: EntryRow) -> Entry:
+    return Entry(
+        id=row.id,
+        position=row.position,
+        time=row.time,
+        kind=row.kind,
+        action=row.action,
+        actor=row.actor,
+        product=row.product,
+        reference=row.reference,
+        purpose=row.purpose,
+        summary=row.summary,
+        revision=row.revision or 0,
+        rows=row.rows,
+        reasons=tuple(row.reasons),
+    )

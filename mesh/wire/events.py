@@ -1,0 +1,47 @@
+"""Usage events on the wire."""
+
+import json
+
+from mesh.errors import EvidenceInvalid
+from mesh.evidence.canonical import canonical
+from mesh.evidence.events import EventType, UsageEvent
+from mesh.v1 import audit_pb2
+from mesh.wire.times import from_timestamp, to_timestamp
+
+
+def event_to_proto(event: UsageEvent) -> audit_pb2.UsageEvent:
+    """The event; its data as canonical JSON."""
+    return audit_pb2.UsageEvent(
+        id=event.id,
+        source=event.source,
+        type=event.type.value,
+        time=to_timestamp(event.time),
+        sequence=event.sequence,
+        receipt=event.receipt,
+        data=canonical(event.data),
+    )
+
+
+def event_from_proto(message: audit_pb2.UsageEvent) -> UsageEvent:
+    """The event. Raises EvidenceInvalid when its type is unknown or its data is no JSON object."""
+    sequence = str(message.sequence)
+    try:
+        kind = EventType(message.type)
+        data = json.loads(message.data)
+        canonical(data)
+    except (ValueError, RecursionError) as error:
+        raise EvidenceInvalid(
+            f"event {sequence} has an unknown type or data that is not canonical JSON",
+            sequence=sequence,
+        ) from error
+    if not isinstance(data, dict):
+        raise EvidenceInvalid(f"event {sequence}'s data is no JSON object", sequence=sequence)
+    return UsageEvent(
+        id=message.id,
+        source=message.source,
+        type=kind,
+        time=from_timestamp(message.time, "time"),
+        sequence=message.sequence,
+        receipt=message.receipt,
+        data=data,
+    )

@@ -1,0 +1,164 @@
+"""A control plane in this process, and clients for its callers over real gRPC."""
+
+import asyncio
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from control_plane.app import ControlPlane, Sources, system_sources
+from control_plane.settings import Settings
+from mesh.identity.tokens import agent_token
+from mesh.v1 import (
+    agents_pb2,
+    agents_pb2_grpc,
+    agreements_pb2_grpc,
+    audit_pb2_grpc,
+    contracts_pb2_grpc,
+    identity_pb2,
+    identity_pb2_grpc,
+    policies_pb2_grpc,
+    purposes_pb2,
+    purposes_pb2_grpc,
+    status_pb2_grpc,
+)
+
+
+class Clock:
+    """The real time, moved as far ahead as a test says."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+class _Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+    def __init__(self, token: str) -> None:
+        self._metadata = [("authorization", f"Bearer {token}")]
+
+    def _call(self, continuation, details, request):  # type: ignore[no-untyped-def]
+        return continuation(details._replace(metadata=self._metadata), request)
+
+    intercept_unary_unary = _call
+    intercept_unary_stream = _call
+
+
+class Client:
+    """Every service, called with one token."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self.token = token
+        self.channel = grpc.insecure_channel(address)
+        channel = grpc.intercept_channel(self.channel, _Bearer(token)) if token else self.channel
+        self.agents = agents_pb2_grpc.AgentServiceStub(channel)
+        self.agreements = agreements_pb2_grpc.AgreementServiceStub(channel)
+        self.audit = audit_pb2_grpc.AuditServiceStub(channel)
+        self.contracts = contracts_pb2_grpc.ContractServiceStub(channel)
+        self.identity = identity_pb2_grpc.IdentityServiceStub(channel)
+        self.policies = policies_pb2_grpc.PolicyServiceStub(channel)
+        self.purposes = purposes_pb2_grpc.PurposeServiceStub(channel)
+        self.status = status_pb2_grpc.StatusServiceStub(channel)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What a call on the bare channel carries."""
+        return (("authorization", f"Bearer {self.token}"),)
+
+
+@dataclass
+class Plane:
+    """A running control plane."""
+
+    address: str
+    state: Path
+    clock: Clock
+    clients: list[Client] = field(default_factory=list)
+
+    def client(self, token: str) -> Client:
+        """A client with a token; empty means none."""
+        client = Client(self.address, token)
+        self.clients.append(client)
+        return client
+
+    @property
+    def admin(self) -> Client:
+        """The administrator of the first start."""
+        return self.client((self.state / "admin.token").read_text().strip())
+
+    def user(self, name: str, teams: tuple[str, ...] = (), duties: tuple[str, ...] = ()) -> Client:
+        """Somebody with a token from the administrator."""
+        principal = identity_pb2.Principal(kind="user", subject=name, teams=teams, duties=duties)
+        request = identity_pb2.IssueTokenRequest(principal=principal)
+        return self.client(self.admin.identity.IssueToken(request).token)
+
+    def purpose(self, purpose: str = "crew-planning") -> None:
+        """Register a purpose."""
+        self.admin.purposes.AddPurpose(
+            purposes_pb2.AddPurposeRequest(id=purpose, title=purpose.replace("-", " "))
+        )
+
+    def agent(
+        self,
+        domain: str = "bookings",
+        agent: str = "bookings-1",
+        key: Ed25519PrivateKey | None = None,
+    ) -> Client:
+        """An enrolled agent with a token of its own making."""
+        key = key or Ed25519PrivateKey.generate()
+        enrol(self, domain, agent, key)
+        token = agent_token(domain, agent, key, uuid.uuid4().hex, self.clock())
+        return self.client(token)
+
+
+def enrol(
+    plane: Plane, domain: str, agent: str, key: Ed25519PrivateKey, join_token: str = ""
+) -> agents_pb2.EnrolAgentResponse:
+    """Enrol with a join token; made here unless given."""
+    join_token = (
+        join_token
+        or plane.admin.agents.CreateJoinToken(
+            agents_pb2.CreateJoinTokenRequest(domain=domain)
+        ).token
+    )
+    request = agents_pb2.EnrolAgentRequest(
+        join_token=join_token,
+        id=agent,
+        public_key=key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw),
+        proof=key.sign(f"meshwarden-enrol:{join_token}:{agent}".encode()),
+    )
+    return plane.client("").agents.EnrolAgent(request)
+
+
+@contextmanager
+def running(state: Path, lease: timedelta = timedelta(minutes=5)) -> Iterator[Plane]:
+    """A control plane on a free loopback port, until the block ends."""
+    clock = Clock()
+    real = system_sources()
+    sources = Sources(clock, real.new_id, real.new_secret)
+    settings = Settings(state=state, listen="127.0.0.1:0", lease=lease)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    control = ControlPlane(settings, sources)
+    try:
+        address = asyncio.run_coroutine_threadsafe(control.start(), loop).result(30)
+        plane = Plane(address, state, clock)
+        try:
+            yield plane
+        finally:
+            for client in plane.clients:
+                client.channel.close()
+            asyncio.run_coroutine_threadsafe(control.stop(), loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
