@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +35,8 @@ from domain_agent.sources.reader import SourceReader
 from domain_agent.spool.files import Files
 from domain_agent.spool.spool import Spool, SpoolLimits
 from domain_agent.trust import TrustedTokenKeys
-from domain_agent.worker.pool import WorkerPool, PoolSettings
+from domain_agent.worker.limits import PoolSettings
+from domain_agent.worker.pool import WorkerPool
 from mesh.agreements.values import AgreementState
 from mesh.decisions.deciding import Decider
 from mesh.decisions.engines import ACCESS_ENTRYPOINT, Engine
@@ -52,7 +54,7 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An agent that is wired and enrolled; `start` serves, `stop` ends every read with its event."""
+    """An agent that is wired and enrolled; `stop` ends every read with its event."""
 
     uri: str
     server: AgentServer
@@ -131,18 +133,17 @@ def build(settings: AgentSettings) -> Agent:
         os.urandom,
     )
     decisions = DecisionsService(holder, datasets, verifier)
-    server = AgentServer(
-        server_settings, [flight, decisions], clock.elapsed, lambda: str(uuid7())
-    )
+    server = AgentServer(server_settings, [flight, decisions], clock.elapsed, lambda: str(uuid7()))
     uri = settings.advertise or _uri(settings, server.port)
-    publisher = ProductPublisher(settings.products, link, lambda: reporter.soon())
+    due = threading.Event()
+    publisher = ProductPublisher(settings.products, link, due.set)
     reporter = Reporter(
-        link, lambda: _report(uri, publisher, spool, holder), holder.lease.keep_time
+        link, lambda: _report(uri, publisher, spool, holder), holder.lease.keep_time, due
     )
 
     def installed() -> None:
         publisher.retry_refused()
-        reporter.soon()
+        due.set()
 
     sync = SyncClient(settings.domain, link, holder, trust.snapshot_keys, installed)
     shipper = Shipper(spool, AuditTransport(link))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import grpc
 import watchfiles
-from mesh.contracts.parse import MAX_DOCUMENT, read_contract
 
 from domain_agent.control.link import CALL_SECONDS, Link
+from mesh.contracts.parse import MAX_DOCUMENT, read_contract
 from mesh.errors import MeshError, Unavailable
 from mesh.v1 import agents_pb2, contracts_pb2, contracts_pb2_grpc
 from mesh.wire.status import from_rpc_error

@@ -16,17 +16,18 @@ EVERY_SECONDS = 10.0
 
 
 class Reporter:
-    """One thread; `report` builds what is said, `tend` is called before each report."""
+    """One thread; `report` builds what is said, `tend` runs before it, `due` asks for one soon."""
 
     def __init__(
         self,
         link: Link,
         report: Callable[[], agents_pb2.ReportAgentRequest],
         tend: Callable[[], None],
+        due: threading.Event,
     ) -> None:
         self._link, self._report, self._tend = link, report, tend
         self._stub = agents_pb2_grpc.AgentServiceStub(link.channel)
-        self._due, self._stopping = threading.Event(), False
+        self._due, self._stopping = due, False
         self._thread = threading.Thread(target=self._run, name="reporting", daemon=True)
 
     def start(self) -> None:
@@ -36,10 +37,6 @@ class Reporter:
         self._stopping = True
         self._due.set()
         self._thread.join()
-
-    def soon(self) -> None:
-        """Report as soon as the one under way is done."""
-        self._due.set()
 
     def _run(self) -> None:
         while not self._stopping:

@@ -4,16 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from mesh.decisions.deciding import Decided, Decider
-from mesh.decisions.inputs import DecisionInput, decision_input
-
 from domain_agent.flight.ports import ReadContext
 from domain_agent.snapshot.values import Snapshot
 from mesh.agreements.matching import matching
 from mesh.agreements.values import Agreement
 from mesh.contracts.values import Contract, Dataset
-from mesh.decisions.values import Mask
-from mesh.errors import AgentNotReady, DatasetNotFound, PurposeMissing, PurposeUnknown
+from mesh.decisions.deciding import Decided, Decider
+from mesh.decisions.inputs import DecisionInput, ReadRequest, decision_input
+from mesh.errors import (
+    AgentNotReady,
+    DatasetNotFound,
+    PolicyError,
+    PurposeMissing,
+    PurposeUnknown,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +29,6 @@ class DatasetDecision:
     agreement: Agreement | None
     input: DecisionInput
     decided: Decided
-
-    @property
-    def masks(self) -> dict[str, Mask]:
-        """The mask of every column, by name; empty when denied."""
-        choices = self.decided.decision.masks
-        return {
-            column: choices[class_id].mask
-            for column, class_id in self.input.classes.items()
-            if class_id in choices
-        }
 
 
 def require_purpose(context: ReadContext, snapshot: Snapshot) -> str:
@@ -83,33 +77,24 @@ class DatasetDecider:
                 context.agreements,
             )
         )
-        decisions = []
+        request = ReadRequest(
+            context.caller.principal, purpose, self._now(), self._domain, self._agent
+        )
+        decisions: list[DatasetDecision] = []
+        failures: list[PolicyError] = []
         for agreement in candidates or [None]:
-            decision = self._evaluate(context, purpose, snapshot, contract, found, agreement)
-            if decision.decided.decision.allow:
+            try:
+                document = decision_input(request, contract, dataset, agreement)
+            except PolicyError as failure:
+                failures.append(failure)
+                continue
+            decided = self._decider.decide(document)
+            if decided.policy_digest != snapshot.policy.digest:
+                raise AgentNotReady("the policy is being exchanged; try again")
+            decision = DatasetDecision(contract, found, agreement, document, decided)
+            if decided.decision.allow:
                 return decision
             decisions.append(decision)
+        if not decisions:
+            raise failures[0]
         return decisions[0]
-
-    def _evaluate(
-        self,
-        context: ReadContext,
-        purpose: str,
-        snapshot: Snapshot,
-        contract: Contract,
-        dataset: Dataset,
-        agreement: Agreement | None,
-    ) -> DatasetDecision:
-        document = decision_input(
-            principal=context.caller.principal,
-            purpose=purpose,
-            now=self._now(),
-            contract=contract,
-            dataset=dataset.name,
-            agreement=agreement,
-            agent=(self._domain, self._agent),
-        )
-        decided = self._decider.decide(document)
-        if decided.policy_digest != snapshot.policy.digest:
-            raise AgentNotReady("the policy is being exchanged; try again")
-        return DatasetDecision(contract, dataset, agreement, document, decided)

@@ -119,8 +119,9 @@ class GovernedReads:
                 if not decision.decided.decision.allow:
                     continue
                 plan = self._planner.plan((decision,))
-                sql = f"SELECT * FROM {contract.domain}.{product}.{dataset.name}"
-                schema = self._pool.describe(plan, self._statements.check(sql, snapshot).tree)
+                table = f"{contract.domain}.{product}.{dataset.name}"
+                everything = self._statements.check(f"FROM {table}", snapshot)
+                schema = self._pool.describe(plan, everything.tree)
                 found.append(
                     TableInfo(contract.domain, product, dataset.name, schema, dataset.description)
                 )

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mesh.decisions.documents import decision_document
 from uuid_utils import uuid7
 
 from domain_agent.flight.ports import ReadContext
 from domain_agent.reads.deciding import DatasetDecision
 from domain_agent.spool.spool import Spool
+from mesh.decisions.documents import decision_document
 from mesh.errors import MeshError
 from mesh.evidence.events import EventType, UsageEvent
 
