@@ -1,0 +1,81 @@
+"""`mesh status` and `mesh version`."""
+
+from importlib.metadata import version as installed_version
+
+import click
+
+from cli.client import Client
+from cli.commands import MeshCommand
+from cli.connection import connection
+from cli.output import Detail
+from cli.records import instant
+from cli.session import Session, pass_session
+from mesh import errors
+from mesh.v1 import status_pb2
+from mesh.wire.times import from_duration
+
+FIELDS = (
+    "server", "version", "started", "revision", "policy_digest", "products", "active_agreements",
+    "agents", "agents_current", "receipts", "longest_revocation",
+)  # fmt: skip
+VERSION_TIMEOUT = 2.0
+
+
+@click.command(
+    cls=MeshCommand,
+    help="Show how the mesh is doing, and how long a revocation takes at worst.",
+    examples="""
+    mesh status
+    mesh status -o json
+    """,
+)
+@pass_session
+def status(session: Session) -> None:
+    with session.client() as client:
+        answer = client.call(client.status.GetStatus, status_pb2.GetStatusRequest())
+    lease = from_duration(answer.lease, "lease")
+    record: dict[str, object] = {
+        "server": session.settings().server.value,
+        "version": answer.version,
+        "started": instant(answer.start_time),
+        "revision": answer.revision,
+        "policy_digest": answer.policy_digest,
+        "products": answer.products,
+        "active_agreements": answer.active_agreements,
+        "agents": answer.agents,
+        "agents_current": answer.agents_current,
+        "receipts": answer.receipts,
+        "longest_revocation": lease.total_seconds(),
+    }
+    worded = {"longest_revocation": f"{lease.total_seconds():g} seconds, if an agent hears nothing"}
+    session.show(Detail(record, FIELDS, worded=worded))
+    if answer.agents_current < answer.agents:
+        behind = answer.agents - answer.agents_current
+        session.say(f"{behind} of {answer.agents} agents not current: `mesh agent list`")
+
+
+@click.command(
+    cls=MeshCommand,
+    help="Show the version of this command, and of the server when one answers.",
+    examples="mesh version -o json",
+)
+@pass_session
+def version(session: Session) -> None:
+    client_version = installed_version("meshwarden")
+    server_version, problem = _server_version(session)
+    record = {"client": client_version, "server": server_version}
+    session.show(Detail(record, ("client", "server"), worded={"server": server_version or problem}))
+
+
+def _server_version(session: Session) -> tuple[str | None, str]:
+    """The server's version, or why it is unknown."""
+    try:
+        found = connection(session.settings(), min(session.flags.timeout, VERSION_TIMEOUT))
+    except (click.UsageError, errors.TokenMissing):
+        return None, "unknown: no server or token set"
+    try:
+        with Client(found) as client:
+            answer = client.call(client.status.GetStatus, status_pb2.GetStatusRequest())
+            return answer.version, ""
+    except errors.MeshError as error:
+        return None, f"unknown: {error.message}"

@@ -1,0 +1,32 @@
+"""Text from elsewhere, made safe to show: names and messages may hold anything."""
+
+import unicodedata
+from datetime import UTC, datetime
+
+from mesh.times import rfc3339, rfc3339_micros
+
+# Bidirectional controls can make a line read as something else than it says.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_SAFE = frozenset({"\u200c", "\u200d", "\u00ad"})
+
+
+def plain(text: str) -> str:
+    """The text on one line, with control characters spelled out."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(character) for character in text)
+
+
+def instant(value: datetime) -> str:
+    """RFC 3339 in UTC, with as many digits as it needs."""
+    in_utc = value.astimezone(UTC)
+    return rfc3339(in_utc) if in_utc.microsecond == 0 else rfc3339_micros(in_utc)
+
+
+def _shown(character: str) -> str:
+    if character in ("\n", "\t"):
+        return " "
+    if unicodedata.category(character) in _UNSAFE and character not in _SAFE:
+        code = ord(character)
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return character
