@@ -24,6 +24,8 @@ def check_datasets(contract: Element, findings: Findings) -> None:
         findings.add(where, "no dataset; list at least one object under schema")
     _check_unique(datasets, ("schema",), "dataset", findings)
     for index, dataset in datasets:
+        if findings.full:
+            return
         path: Path = ("schema", index)
         if wrong := name_problem(dataset.get("name")):
             findings.add((*path, "name"), wrong)

@@ -16,6 +16,7 @@ from mesh.errors import ContractTooLarge
 
 MAX_DOCUMENT = 512 * 1024
 MAX_DEPTH = 32
+MAX_VALUES = 50_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
@@ -133,6 +134,7 @@ class _Builder:
         self._whole = _Whole()
         self._open: list[_Mapping | _Sequence] = []
         self._documents = 0
+        self._values = 0
         self._duplicates = 0
 
     def document(self) -> Document:
@@ -163,6 +165,10 @@ class _Builder:
 
     def _value(self, inner: _Whole | _Mapping | _Sequence, event: yaml.NodeEvent) -> bool:
         path, place = inner.enter(_place(event))
+        self._values += 1
+        if self._values > MAX_VALUES:
+            self._findings.add(path, f"more than {MAX_VALUES:,} values; describe less in one file")
+            return False
         match event:
             case yaml.ScalarEvent():
                 inner.put(self._scalar(event, path))

@@ -48,25 +48,19 @@ class Place:
 
 
 class Findings:
-    """Collects problems by path; keeps the first MAX_PROBLEMS and counts the rest."""
+    """Collects problems by path, the first MAX_PROBLEMS of them."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Path, str], None] = {}
-        self._dropped = 0
 
     def add(self, path: Path, message: str) -> None:
         """Note a problem once."""
-        key = (path, clip(message, MAX_MESSAGE))
-        if key in self._found:
-            return
-        if self.full:
-            self._dropped += 1
-            return
-        self._found[key] = None
+        if not self.full:
+            self._found[path, clip(message, MAX_MESSAGE)] = None
 
     @property
     def full(self) -> bool:
-        """Whether further problems are only counted."""
+        """Whether further problems are not listed, so that looking for them has no use."""
         return len(self._found) >= MAX_PROBLEMS
 
     def __bool__(self) -> bool:
@@ -74,7 +68,7 @@ class Findings:
 
     def at_or_below(self, path: Path) -> bool:
         """Whether a problem is noted at path or deeper."""
-        return any(found[: len(path)] == path for found, _ in self._found)
+        return self.full or any(found[: len(path)] == path for found, _ in self._found)
 
     def problems(self, value: object, root: Place) -> tuple[Problem, ...]:
         """The problems with their places, by line."""
@@ -82,8 +76,8 @@ class Findings:
             Problem(*position(root, path), field_name(value, path), message)
             for path, message in self._found
         )
-        if self._dropped:
-            rest = f"and {self._dropped} more problems; repair these first"
+        if self.full:
+            rest = "the list ends here; repair these first, there may be more"
             found.append(Problem(found[-1].line, found[-1].column, "", rest))
         return tuple(found)
 
