@@ -31,8 +31,8 @@ _OPERATORS = words(
 )
 _SUBQUERIES = frozenset({"ANY", "EXISTS", "SCALAR"})
 _LITERALS: Mapping[str, re.Pattern[str]] = {
-    "INTEGER": re.compile(r"[0-9][0-9_]*"),
-    "NUMERIC": re.compile(r"(?=\.?[0-9])[0-9_]*\.?[0-9_]*(?:[eE][+-]?[0-9_]+)?"),
+    "INTEGER": re.compile(r"-?[0-9][0-9_]*"),
+    "NUMERIC": re.compile(r"-?(?=\.?[0-9])[0-9_]*\.?[0-9_]*(?:[eE][+-]?[0-9_]+)?"),
     "STRING": re.compile(r"[^\0]*"),
     "BOOLEAN": re.compile(r"[01]|true|false"),
     "NULL_LITERAL": re.compile(r""),
@@ -123,7 +123,18 @@ def _operator(walk: Walk, fields: Fields, scope: Scope) -> Tree:
     fields.what = "An operator"
     kind = fields.one_of("type", _OPERATORS)
     children = walk.expressions(fields.items("children"), scope)
+    if kind == "STRUCT_EXTRACT":
+        _check_member(children)
     return _expression(fields, "OPERATOR", kind, children=children)
+
+
+def _check_member(children: list[Tree]) -> None:
+    """A struct's member is a plain name: DuckDB writes one with a quote wrongly."""
+    match children:
+        case [_, {"literal": {"kind": "STRING", "text": str(name)}}] if name and "'" not in name:
+            return
+        case _:
+            raise refused("A struct member of such a name")
 
 
 def _subquery(walk: Walk, fields: Fields, scope: Scope) -> Tree:

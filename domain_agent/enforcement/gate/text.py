@@ -18,7 +18,7 @@ _TOKEN = re.compile(
   | \$(?P<tag> [A-Za-z_]\w* )?\$ .*? (?: \$(?(tag)(?P=tag))\$ | \Z )
   | (?P<open> [(\[{] )
   | (?P<close> [)\]}] )
-  | [\w.]+
+  | [\w.][\w.$]*+
   | .
     """,
     re.VERBOSE | re.DOTALL,

@@ -15,6 +15,13 @@ _PLAIN = words(
     varbinary uuid guid json text string
     """
 ) | {"timestamp with time zone"}
+# Quoted type names stay as written in the tree, but DuckDB writes and reads them as keywords.
+_KEYWORDS = {
+    name: name.upper()
+    for name in words("bigint boolean decimal float integer interval map smallint struct time")
+    | {"timestamp", "timestamp with time zone", "varchar"}
+} | {"char": "VARCHAR", "dec": "DECIMAL", "int": "INTEGER", "numeric": "DECIMAL"}
+_KEYWORDS |= {"real": "FLOAT", "row": "STRUCT"}
 _SIZED = {"decimal": 2, "dec": 2, "numeric": 2, "varchar": 1, "char": 1, "bpchar": 1, "nvarchar": 1}
 _NESTED = {"list": 1, "map": 2, "struct": 256, "row": 256}
 
@@ -32,6 +39,7 @@ def check_type(raw: object, depth: int = 0) -> Tree:
         alias = fields.text("alias")
         children = _children(fields, lowered(name), depth)
         _check_path(fields, name)
+    name = _KEYWORDS.get(lowered(name), name)
     return {
         "class": "TYPE",
         "type": "TYPE",

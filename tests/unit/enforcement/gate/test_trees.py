@@ -1,0 +1,279 @@
+"""A tree that DuckDB would not have made is refused: each field is looked at."""
+
+import copy
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain_agent.enforcement.gate import check, confirm, load
+from mesh.errors import (
+    MeshError,
+    StatementInvalid,
+    StatementNotAllowed,
+    StatementNotSelect,
+    StatementTooDeep,
+)
+from tests.unit.enforcement.gate.corpus import CATALOG, pass_gate, serialize, served, text_of
+
+_TREES = [serialize(sql) for sql in served()]
+_LOCATION = {"query_location", "query_location_length"}
+_VALUES: list[object] = [None, True, False, 0, 1, 1.5, "x", "", [], ["x"], {}, {"a": 1}]
+Path = tuple[str | int, ...]
+
+
+def _paths(node: object, path: Path = ()) -> Iterator[Path]:
+    """Every place of a tree, locations aside."""
+    yield path
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in _LOCATION:
+                yield from _paths(value, (*path, key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _paths(value, (*path, index))
+
+
+def _at(node: object, path: Path) -> object:
+    for step in path:
+        node = node[step]  # type: ignore[index]
+    return node
+
+
+def _put(node: object, path: Path, value: object) -> None:
+    _at(node, path[:-1])[path[-1]] = value  # type: ignore[index]
+
+
+@st.composite
+def _places(draw: st.DrawFn, kind: type | None = None) -> tuple[dict[str, object], Path]:
+    tree = copy.deepcopy(dict(draw(st.sampled_from(_TREES))))
+    places = [path for path in _paths(tree) if path and path[0] == "statements"]
+    if kind is not None:
+        places = [path for path in places if isinstance(_at(tree, path), kind)]
+    return tree, draw(st.sampled_from(places))
+
+
+def _assert_refused(tree: dict[str, object]) -> None:
+    with pytest.raises(MeshError) as refusal:
+        check(tree, CATALOG)
+    assert refusal.value.reason.startswith("statement.")
+
+
+@given(
+    _places(dict),
+    st.sampled_from(["extra", "with_ties", "", "querylocation"]),
+    st.sampled_from(_VALUES),
+)
+def test_unknown_field_is_refused(
+    place: tuple[dict[str, object], Path], key: str, value: object
+) -> None:
+    tree, path = place
+    _put(tree, (*path, key), value)
+    _assert_refused(tree)
+
+
+@given(_places(dict), st.data())
+def test_missing_field_is_refused(
+    place: tuple[dict[str, object], Path], data: st.DataObject
+) -> None:
+    tree, path = place
+    node = _at(tree, path)
+    assert isinstance(node, dict)
+    del node[data.draw(st.sampled_from(sorted(set(node) - _LOCATION)))]
+    _assert_refused(tree)
+
+
+@given(_places(), st.sampled_from(_VALUES))
+def test_value_of_another_kind_is_refused(
+    place: tuple[dict[str, object], Path], value: object
+) -> None:
+    tree, path = place
+    if type(_at(tree, path)) is type(value):
+        return
+    _put(tree, path, value)
+    _assert_refused(tree)
+
+
+@given(
+    _places(dict),
+    st.sampled_from(["class", "type"]),
+    st.sampled_from(
+        [
+            "SHOW_REF",
+            "COLLATE",
+            "DELIM_GET",
+            "BOUND_REF",
+            "LAMBDA",
+            "COPY_QUERY_NODE",
+            "CTE_NODE",
+            "TABLE_REF",
+            "x",
+        ]
+    ),
+)
+def test_node_of_another_class_is_refused(
+    place: tuple[dict[str, object], Path], key: str, value: str
+) -> None:
+    tree, path = place
+    node = _at(tree, path)
+    assert isinstance(node, dict)
+    if key not in node:
+        return
+    node[key] = value
+    _assert_refused(tree)
+
+
+@given(_places(str), st.sampled_from(["read_csv", "x\0y", "a" * 70_000, "secret"]))
+def test_word_changed_is_refused_or_stays_within_the_rules(
+    place: tuple[dict[str, object], Path], value: str
+) -> None:
+    tree, path = place
+    _put(tree, path, value)
+    try:
+        checked = check(tree, CATALOG)
+    except MeshError as refusal:
+        assert refusal.reason.startswith("statement.")
+        return
+    assert value in ("read_csv", "secret")
+    text = text_of(checked.tree)
+    assert "read_csv(" not in text.replace('"', "")
+    assert all(dataset.product in CATALOG.products for dataset in checked.datasets)
+
+
+def test_names_held_twice_must_be_alike() -> None:
+    for path, value in (
+        (("from_table", "qualified_name", "path"), ["air", "crm", "passengers"]),
+        (("from_table", "qualified_name", "path"), ["/etc/passwd"]),
+        (("from_table", "qualified_name", "path"), []),
+        (("from_table", "table_name"), "passengers"),
+        (("from_table", "schema_name"), "crm"),
+        (("from_table", "catalog_name"), "other"),
+        (("select_list", 0, "function_name"), "upper"),
+        (("select_list", 0, "qualified_name", "path"), ["stats"]),
+        (("select_list", 0, "qualified_name", "path"), ["main", "lower"]),
+        (("select_list", 0, "schema"), "main"),
+        (("select_list", 0, "catalog"), "system"),
+    ):
+        tree = copy.deepcopy(dict(serialize("SELECT lower(carrier) FROM flights")))
+        _put(tree, ("statements", 0, "node", *path), value)
+        _assert_refused(tree)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("INTEGER", "1; DROP TABLE x"),
+        ("INTEGER", "1) FROM read_csv('x'"),
+        ("INTEGER", ""),
+        ("INTEGER", "--1"),
+        ("INTEGER", "1\n"),
+        ("NUMERIC", "1.5 --"),
+        ("NUMERIC", "."),
+        ("NUMERIC", ""),
+        ("NUMERIC", "nan"),
+        ("BOOLEAN", "true OR 1"),
+        ("NULL_LITERAL", "x"),
+        ("HEX", "0'"),
+        ("HEX", "abc"),
+        ("BIT", "1"),
+        ("STRING", "\0"),
+        ("IDENTIFIER", "x"),
+    ],
+)
+def test_literal_that_is_not_one_is_refused(kind: str, text: str) -> None:
+    tree = copy.deepcopy(dict(serialize("SELECT 1")))
+    _put(tree, ("statements", 0, "node", "select_list", 0, "literal"), {"kind": kind, "text": text})
+    _assert_refused(tree)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"error": None},
+        {"error": 0, "statements": []},
+        {"error": "false"},
+        {"statements": []},
+        {"error": True},
+        {"error": True, "error_message": 5, "position": []},
+        {"error": False},
+        {"error": False, "statements": None},
+        {"error": False, "statements": []},
+        {"error": False, "statements": [None]},
+        {"error": False, "statements": [[]]},
+        {"error": False, "statements": [{}], "more": 1},
+    ],
+)
+def test_answer_of_another_shape_is_refused(answer: dict[str, object]) -> None:
+    _assert_refused(answer)
+
+
+def test_parser_messages_are_not_passed_on() -> None:
+    with pytest.raises(StatementInvalid) as refusal:
+        pass_gate("SELECT 1 FROM hunter2 hunter2 'hunter2'")
+    assert "hunter2" not in refusal.value.message
+    assert "character 30" in refusal.value.message
+
+
+def test_parser_depth_limit_is_too_deep() -> None:
+    with pytest.raises(StatementTooDeep):
+        check(
+            {"error": True, "error_message": "Max expression depth limit of 1000 exceeded."},
+            CATALOG,
+        )
+
+
+def test_load_refuses_what_is_not_a_tree() -> None:
+    for text in ("", "{", "[]", "1", "null", '"x"', "nan", "\ud800"):
+        with pytest.raises(StatementInvalid):
+            load(text)
+    with pytest.raises(StatementTooDeep):
+        load("[" * 100_000)
+
+
+def test_deep_tree_is_refused_whatever_its_maker() -> None:
+    tree = copy.deepcopy(dict(serialize("SELECT NOT true")))
+    node = _at(tree, ("statements", 0, "node", "select_list", 0))
+    for _ in range(2_000):
+        node = {"class": "OPERATOR", "type": "OPERATOR_NOT", "alias": "", "children": [node]}
+    _put(tree, ("statements", 0, "node", "select_list", 0), node)
+    with pytest.raises(StatementTooDeep):
+        check(tree, CATALOG)
+
+
+def test_two_statements_are_not_one() -> None:
+    tree = dict(serialize("SELECT 1"))
+    statements = tree["statements"]
+    assert isinstance(statements, list)
+    with pytest.raises(StatementNotSelect):
+        check({"error": False, "statements": statements * 2}, CATALOG)
+
+
+@given(st.sampled_from(served()))
+def test_checking_a_checked_tree_changes_nothing(sql: str) -> None:
+    once = pass_gate(sql)
+    twice = check(json.loads(json.dumps(once.tree)), CATALOG)
+    assert twice == once
+
+
+def test_the_given_tree_is_left_as_it_was() -> None:
+    for tree in _TREES:
+        before = copy.deepcopy(tree)
+        check(tree, CATALOG)
+        assert tree == before
+
+
+def test_confirm_refuses_another_statement() -> None:
+    checked = pass_gate("SELECT carrier FROM flights WHERE delay > 5")
+    confirm(checked, serialize(text_of(checked.tree)), CATALOG)
+    for other in (
+        "SELECT carrier FROM flights WHERE delay > 6",
+        "SELECT carrier FROM flights",
+        "SELECT email FROM passengers",
+        "DROP TABLE flights",
+        "SELECT carrier FROM flights WHERE delay > 5; SELECT 1",
+    ):
+        with pytest.raises(StatementNotAllowed):
+            confirm(checked, serialize(other), CATALOG)
