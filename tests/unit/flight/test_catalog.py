@@ -73,6 +73,13 @@ def test_every_fact_is_told_and_valid() -> None:
     assert told == {number: [] if value == {} else value for number, value in sorted(FACTS.items())}
 
 
+def test_numbers_have_the_width_that_the_specification_says() -> None:
+    table = sql_info.table(FACTS, [])
+    children = table.column("value").combine_chunks().type_codes.to_pylist()
+    wide = {number for number, child in zip(sorted(FACTS), children, strict=True) if child == 2}
+    assert wide == set(range(541, 563)) - {556}
+
+
 def test_unknown_fact_is_left_out() -> None:
     assert answered(sql.CommandGetSqlInfo(info=[3, 99_999])) == [(3, True)]
 
