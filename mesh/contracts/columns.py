@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from mesh.contracts.extensions import extension, extension_path
-from mesh.contracts.masks import least_mask, masks_fitting, types_agree
+from mesh.contracts.masks import least_mask, masks_fitting
 from mesh.contracts.odcs import TYPE_MISSING
 from mesh.contracts.problems import Findings, Path, closest, listing, shown
 from mesh.contracts.product import name_problem, path_problem
 from mesh.contracts.shapes import Element, entries, text
+from mesh.contracts.types import types_agree
 from mesh.contracts.values import Classification
 from mesh.decisions.values import Mask
 

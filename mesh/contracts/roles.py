@@ -1,11 +1,10 @@
 """Rules for roles: names, what the mesh enforces of them, and filters that fit every dataset."""
 
-from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from collections.abc import Iterator
 
 from mesh.contracts.columns import columns
+from mesh.contracts.comparing import misfit
 from mesh.contracts.extensions import extension, extension_path
-from mesh.contracts.masks import Family, logical_family
 from mesh.contracts.problems import Findings, Path, closest, shown
 from mesh.contracts.shapes import Element, entries, text
 from mesh.decisions.filters import (
@@ -14,16 +13,10 @@ from mesh.decisions.filters import (
     Either,
     Filter,
     Negation,
-    Operator,
-    Scalar,
     columns_of,
     parse_filter,
 )
 from mesh.names import HYPHENATED_RULE, is_hyphenated, is_name
-
-# Filters travel as canonical JSON, whose numbers are exact up to here.
-MAX_NUMBER = 2**53 - 1
-_ORDERED = frozenset({Operator.LT, Operator.LE, Operator.GT, Operator.GE})
 
 
 def check_roles(contract: Element, findings: Findings) -> None:
@@ -72,18 +65,17 @@ def _check_filter(contract: Element, role: Element, path: Path, findings: Findin
     for _, dataset in entries(contract, "schema"):
         if findings.full:
             return
-        types = {text(c, "name"): text(c, "logicalType") for _, c in columns(dataset)}
-        for column in sorted(columns_of(filter_) - types.keys()):
-            near = closest(column, [name for name in types if name])
-            message = (
-                f"the dataset {shown(dataset.get('name'))} has no column {shown(column)}{near}"
-            )
+        found = {text(c, "name"): c for _, c in columns(dataset)}
+        for name in sorted(columns_of(filter_) - found.keys()):
+            near = closest(name, [known for known in found if known])
+            message = f"the dataset {shown(dataset.get('name'))} has no column {shown(name)}{near}"
             findings.add(where, message)
         for comparison in comparisons:
-            logical = types.get(comparison.column)
-            wrong = _misfit(comparison, logical_family(logical)) if logical else None
+            column = found.get(comparison.column, {})
+            logical, physical = text(column, "logicalType"), text(column, "physicalType")
+            wrong = misfit(comparison, logical, physical) if logical else None
             if wrong:
-                findings.add(where, f"`{comparison.column}` is {logical}: {wrong}")
+                findings.add(where, f"`{comparison.column}` is {physical or logical}: {wrong}")
 
 
 def _comparisons(filter_: Filter) -> Iterator[Comparison]:
@@ -95,46 +87,3 @@ def _comparisons(filter_: Filter) -> Iterator[Comparison]:
         case Both(filters=parts) | Either(filters=parts):
             for part in parts:
                 yield from _comparisons(part)
-
-
-def _misfit(comparison: Comparison, family: Family) -> str | None:
-    """Why a comparison can't be made with columns of this kind of type."""
-    operator = comparison.operator
-    if operator is Operator.IS_NULL:
-        return None
-    if family is Family.OTHER or family is Family.TIME:
-        return "such columns can only be compared with is_null"
-    if operator is Operator.STARTS_WITH and family is not Family.TEXT:
-        return "starts_with compares text only"
-    if operator in _ORDERED and family is Family.BOOLEAN:
-        return "true and false have no order; use eq or ne"
-    value = comparison.value
-    values = value if isinstance(value, tuple) else (value,)
-    wanted, fits = _VALUES[family]
-    wrong = next((v for v in values if not fits(v)), None)
-    return None if wrong is None else f"the value is {shown(wrong)}; allowed is {wanted}"
-
-
-def _whole(value: Scalar) -> bool:
-    exact = isinstance(value, int) and abs(value) <= MAX_NUMBER
-    return exact and not isinstance(value, bool)
-
-
-def _reads_as(parse: Callable[[str], object]) -> Callable[[Scalar], bool]:
-    def reads(value: Scalar) -> bool:
-        try:
-            return isinstance(value, str) and parse(value) is not None
-        except ValueError:
-            return False
-
-    return reads
-
-
-_VALUES: dict[Family, tuple[str, Callable[[Scalar], bool]]] = {
-    Family.TEXT: ("text", lambda value: isinstance(value, str)),
-    Family.INTEGER: ("a whole number up to 2^53 - 1", _whole),
-    Family.NUMBER: ("a number", lambda value: isinstance(value, float) or _whole(value)),
-    Family.BOOLEAN: ("true or false", lambda value: isinstance(value, bool)),
-    Family.DATE: ("a date as in 2013-12-31", _reads_as(date.fromisoformat)),
-    Family.TIMESTAMP: ("an instant as in 2013-12-31T23:59:59", _reads_as(datetime.fromisoformat)),
-}

@@ -262,7 +262,7 @@ def kept(filter_: Filter, row: Row) -> bool | None:
             return True if True in answers else (None if None in answers else False)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(FILTERS, FILTERS)
 def test_a_filter_that_is_called_wider_keeps_every_row_that_was_kept(
     before: dict[str, object], after: dict[str, object]

@@ -2,15 +2,8 @@
 
 import pytest
 
-from mesh.contracts.masks import (
-    Family,
-    column_mask,
-    least_mask,
-    masks_fitting,
-    physical_family,
-    stricter,
-    types_agree,
-)
+from mesh.contracts.masks import column_mask, least_mask, masks_fitting, stricter
+from mesh.contracts.types import Family, family_of, types_agree
 from mesh.contracts.values import Classification, Column
 from mesh.decisions.values import Mask
 
@@ -77,5 +70,6 @@ def test_a_number_may_be_stored_as_an_integer_but_no_text_as_a_date() -> None:
     assert not types_agree("string", "DATE")
     assert types_agree("string", "UUID")
     assert types_agree("array", "VARCHAR")
-    assert physical_family("timestamp") is Family.TIMESTAMP
-    assert physical_family("MAP(VARCHAR, INTEGER)") is None
+    assert family_of("string", "timestamp") is Family.TIMESTAMP
+    assert family_of("string", "MAP(VARCHAR, INTEGER)") is Family.OTHER
+    assert family_of("date", None) is Family.DATE

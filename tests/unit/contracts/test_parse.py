@@ -250,13 +250,14 @@ FILTERS: list[tuple[str, str, object, str]] = [
     ("integer", "eq", True, "allowed is a whole number"),
     ("integer", "lt", 1.5, "allowed is a whole number"),
     ("integer", "lt", 2**53, "up to 2^53 - 1"),
+    ("integer", "in", [1, 2**53], "up to 2^53 - 1"),
     ("integer", "starts_with", "1", "starts_with compares text only"),
     ("number", "lt", "1", "allowed is a number"),
     ("boolean", "eq", 1, "allowed is true or false"),
     ("boolean", "lt", True, "have no order"),
     ("date", "eq", "31.12.2013", "a date as in 2013-12-31"),
     ("timestamp", "ge", "yesterday", "an instant as in"),
-    ("time", "eq", "10:00", "only be compared with is_null"),
+    ("time", "eq", "10 o'clock", "a time as in 23:59:59"),
     ("object", "eq", "x", "only be compared with is_null"),
 ]
 

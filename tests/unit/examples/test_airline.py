@@ -5,21 +5,24 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from examples.airline import data
-from examples.airline.catalogue import CONTRACTS, DOMAINS, contract_files, purposes
 from examples.airline.source import fetch
 from mesh.contracts.masks import column_mask
 from mesh.contracts.parse import read_contract
 from mesh.contracts.values import Contract, Dataset
 from mesh.decisions.values import Mask
+from mesh.names import is_hyphenated
 
-KNOWN = frozenset(purpose.id for purpose in purposes())
+HOME = Path(data.__file__).parent
+PURPOSES = yaml.safe_load((HOME / "purposes.yaml").read_text("utf-8"))["purposes"]
+KNOWN = frozenset(purpose["id"] for purpose in PURPOSES)
+FILES = sorted((HOME / "contracts").rglob("*.yaml"))
 
 
 def contracts() -> list[Contract]:
-    files = [file for domain in DOMAINS for file in contract_files(domain)]
-    return [read_contract(file.read_bytes(), KNOWN) for file in files]
+    return [read_contract(file.read_bytes(), KNOWN) for file in FILES]
 
 
 DATASETS = [(contract, dataset) for contract in contracts() for dataset in contract.datasets]
@@ -33,21 +36,29 @@ def made() -> dict[str, data.Made]:
 def test_each_domain_declares_one_product_with_an_owner_of_its_own() -> None:
     declared = contracts()
 
-    assert [contract.domain for contract in declared] == list(DOMAINS)
     assert [contract.name for contract in declared] == [
+        "bookings.reservations",
+        "fleet.aircraft",
         "operations.flights",
         "weather.observations",
-        "fleet.aircraft",
-        "bookings.reservations",
     ]
-    owners = [owner for contract in declared for owner in contract.owners]
-    assert owners == ["omar", "wanda", "fred", "olga"]
+    assert [contract.owners for contract in declared] == [
+        ("olga",),
+        ("fred",),
+        ("omar",),
+        ("wanda",),
+    ]
+    assert [f"{file.parent.name}.{file.name}" for file in FILES] == [
+        f"{contract.name}.odcs.yaml" for contract in declared
+    ]
 
 
-def test_every_contract_file_belongs_to_a_domain() -> None:
-    assert sorted(CONTRACTS.rglob("*.yaml")) == sorted(
-        file for domain in DOMAINS for file in contract_files(domain)
-    )
+def test_every_purpose_has_a_name_and_a_title() -> None:
+    for purpose in PURPOSES:
+        assert set(purpose) == {"id", "title"}
+        assert is_hyphenated(purpose["id"])
+    named = {purpose for contract in contracts() for purpose in contract.purposes}
+    assert "marketing" in KNOWN - named
 
 
 @pytest.mark.parametrize(
