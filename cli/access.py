@@ -19,7 +19,9 @@ FIELDS = (
     "requester", "requested", "until", "approvers", "decider", "decided", "note", "ender", "ended",
     "enforced", "first_read",
 )  # fmt: skip
-OPEN_FIELDS = frozenset({"decider", "decided", "note", "ender", "ended"})
+OPEN_FIELDS = frozenset(
+    {"approvers", "decider", "decided", "note", "ender", "ended", "enforced", "first_read"}
+)
 
 
 class Wanted(TypedDict):
@@ -220,9 +222,10 @@ def _reference(pair: tuple[str, str] | None) -> str:
 
 def _show(session: Session, message: agreements_pb2.Agreement) -> None:
     record = agreement(message)
-    fields = tuple(name for name in FIELDS if record[name] or name not in OPEN_FIELDS)
     worded: dict[str, object] = {}
     if record["state"] == AgreementState.ACTIVE:
         worded["enforced"] = record["enforced"] or "not yet by any agent"
         worded["first_read"] = record["first_read"] or "none yet"
+    shown = {**record, **worded}
+    fields = tuple(name for name in FIELDS if shown[name] or name not in OPEN_FIELDS)
     session.show(Detail(record, fields, worded=worded))

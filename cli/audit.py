@@ -15,7 +15,7 @@ from mesh.v1 import audit_pb2
 from mesh.wire.times import to_timestamp
 
 COLUMNS = (
-    "time", "action", "actor", "product", "rows", "reference", "purpose", "reasons", "summary",
+    "time", "action", "actor", "product", "reference", "purpose", "reasons", "summary",
 )  # fmt: skip
 MAX_PAGE = 500
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import click
 
 from cli.environment import Terminal
-from cli.layout import print_wrapped
-from cli.text import plain
+from cli.text import plain, spoken
 from mesh import errors
 
 INTERRUPTED_EXIT_CODE = 130
@@ -81,17 +80,18 @@ def tell(failed: Failure, terminal: Terminal, as_json: bool) -> None:
         return
     if failed.usage:
         terminal.stream.write(failed.usage + "\n\n")
-    message = "\n".join(plain(line) for line in failed.message.splitlines())
+    first, *others = failed.message.splitlines() or [""]
     head = click.style("error:", "red", bold=True) if terminal.colour else "error:"
-    terminal.stream.write(f"{head} {message}\n")
+    terminal.stream.write(f"{head} {spoken(first, terminal.width, len('error: '))}\n")
+    for line in others:
+        terminal.stream.write(f"{plain(line)}\n")
     if failed.kind != "usage":
         terminal.stream.write(f"  reason: {plain(failed.reason)} ({failed.kind})\n")
     receipt = failed.metadata.get("receipt")
     if receipt:
-        terminal.stream.write(f"  receipt: {plain(receipt)}\n")
-        print_wrapped(f"Why: `mesh why {plain(receipt)}`", terminal, 2)
-    if failed.reason in _NEXT:
-        print_wrapped(_NEXT[failed.reason], terminal, 2)
+        terminal.stream.write(f"  why: mesh why {plain(receipt)}\n")
+    if failed.reason in _NEXT and "`mesh " not in failed.message:
+        terminal.stream.write(f"  {spoken(_NEXT[failed.reason], terminal.width, 2)}\n")
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

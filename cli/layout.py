@@ -10,6 +10,7 @@ from rich.text import Text
 from cli.environment import Terminal
 
 GAP = 2
+_SPEAKING = frozenset({"title", "description", "summary", "message", "means", "because"})
 _STYLES = {
     "active": "green",
     "published": "green",
@@ -53,7 +54,7 @@ def print_table(sheet: Sheet, terminal: Terminal, indent: int = 0) -> None:
         below = Text()
         for title, value in zip(sheet.titles[kept:], row[kept:], strict=True):
             if value != "-":
-                below.append(", " if below else "").append(f"{title} ", "dim").append(value)
+                below.append(", " if below else "").append(_named(title, value))
         if below:
             _wrapped(console, below, terminal.width, indent + GAP)
 
@@ -61,18 +62,14 @@ def print_table(sheet: Sheet, terminal: Terminal, indent: int = 0) -> None:
 def print_line(parts: Sequence[tuple[str, str]], leading: int, terminal: Terminal) -> None:
     """One record of many to come: the leading values first, the others with their titles."""
     console = _console(terminal)
-    line = Text()
-    for _, value in parts[:leading]:
-        line.append("  " if line else "").append_text(_styled(value))
-    named = [(name, value) for name, value in parts[leading:] if value != "-"]
-    for index, (name, value) in enumerate(named):
-        line.append(", " if index else "  ").append(f"{name} ", "dim").append(value)
-    first, *others = line.wrap(console, terminal.width)
-    first.rstrip()
-    console.print(first, soft_wrap=True)
-    rest = Text(" ").join(others)
-    if rest:
-        _wrapped(console, rest, terminal.width, GAP)
+    head = Text("  ").join([_styled(value) for _, value in parts[:leading]])
+    named = [_named(name, value) for name, value in parts[leading:] if value != "-"]
+    rest = Text(", ").join(named)
+    if head.cell_len + GAP + rest.cell_len <= terminal.width:
+        console.print(Text("  ").join([head, rest]), soft_wrap=True)
+        return
+    console.print(head, soft_wrap=True)
+    _wrapped(console, rest, terminal.width, GAP)
 
 
 def print_fields(fields: Sequence[tuple[str, str]], terminal: Terminal, indent: int = 0) -> None:
@@ -82,8 +79,14 @@ def print_fields(fields: Sequence[tuple[str, str]], terminal: Terminal, indent: 
     start = indent + (label + GAP if label else 0)
     for name, value in fields:
         head = Text(" " * indent + (name.ljust(label) + " " * GAP if label else ""), "bold")
-        lines = _styled(value).wrap(console, max(terminal.width - start, 20))
-        for index, line in enumerate(lines or [Text()]):
+        room = max(terminal.width - start, 20)
+        if " " not in value and cell_len(value) > room:
+            # What is one word, such as a digest, is copied: it gets a line of its own, unbroken.
+            head.rstrip()
+            console.print(head, soft_wrap=True)
+            console.print(Text(" " * (indent + GAP) + value), soft_wrap=True)
+            continue
+        for index, line in enumerate(_styled(value).wrap(console, room) or [Text()]):
             line.rstrip()
             console.print(Text.assemble(head if index == 0 else " " * start, line), soft_wrap=True)
 
@@ -93,11 +96,6 @@ def print_heading(heading: str, terminal: Terminal, indent: int = 0) -> None:
     console = _console(terminal)
     console.print()
     console.print(Text(" " * indent + heading, "bold"), soft_wrap=True)
-
-
-def print_wrapped(text: str, terminal: Terminal, indent: int = 0) -> None:
-    """A sentence, wrapped to the terminal."""
-    _wrapped(_console(terminal), Text(text), terminal.width, indent)
 
 
 def _console(terminal: Terminal) -> Console:
@@ -138,6 +136,11 @@ def _wrapped(console: Console, text: Text, width: int, indent: int) -> None:
     for line in text.wrap(console, max(width - indent, 20)):
         line.rstrip()
         console.print(Text.assemble(" " * indent, line), soft_wrap=True)
+
+
+def _named(title: str, value: str) -> Text:
+    """A value with its title, unless it speaks for itself."""
+    return Text(value) if title in _SPEAKING else Text.assemble((f"{title} ", "dim"), value)
 
 
 def _styled(value: str) -> Text:

@@ -13,7 +13,7 @@ from cli.environment import Terminal
 from cli.flags import Format
 from cli.layout import Sheet, print_fields, print_heading, print_table
 from cli.text import instant, plain
-from mesh.times import in_words
+from mesh.times import in_words, rfc3339
 
 INDENT = 2
 Record: TypeAlias = Mapping[str, object]
@@ -157,11 +157,11 @@ def cell(value: object, now: datetime) -> str:
         case None | "":
             return "-"
         case datetime():
-            return f"{in_words(value, now)} ({instant(value)})"
+            return f"{in_words(value, now)} ({rfc3339(value)})"
         case bool():
             return "yes" if value else "no"
         case int():
-            return f"{value:,}" if abs(value) >= 10_000 else str(value)
+            return f"{value:,}" if abs(value) >= 1_000 else str(value)
         case list() | tuple():
             return ", ".join(cell(part, now) for part in value) or "-"
         case _:

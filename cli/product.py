@@ -12,7 +12,7 @@ from cli.session import Session, pass_session
 from mesh import errors
 from mesh.v1 import contracts_pb2
 
-COLUMNS = ("column", "type", "classification", "mask", "category", "tags")
+COLUMNS = ("column", "type", "classification", "least_mask", "category", "tags")
 
 
 @click.group(

@@ -14,7 +14,6 @@ from cli.flight import Endpoint, Question, Reading, reading
 from cli.receipts import Receipt, read_receipt
 from cli.session import Session, pass_session
 from cli.statement import domains_named
-from cli.text import plain
 from mesh import errors
 from mesh.v1 import audit_pb2, contracts_pb2, identity_pb2
 
@@ -130,7 +129,7 @@ def _tell_evidence(session: Session, client: Client, receipt_id: str | None) -> 
     if receipt_id is None:
         session.say("warning: the agent named no receipt for this read.")
         return
-    session.say(f"receipt {plain(receipt_id)}")
+    session.say(f"receipt {receipt_id}")
     if session.flags.quiet:
         return
     receipt = _awaited(session, client, receipt_id)
@@ -139,9 +138,9 @@ def _tell_evidence(session: Session, client: Client, receipt_id: str | None) -> 
     for decision in receipt.decisions:
         for masked in decision.masked:
             by = ", ".join(masked.rules) or "no rule named"
-            session.say(plain(f"masked {decision.dataset}.{masked.column}: {masked.mask} ({by})"))
+            session.say(f"masked {decision.dataset}.{masked.column}: {masked.mask} ({by})")
         for row in decision.row_rules:
-            session.say(plain(f"rows of {decision.dataset} filtered by {row.get('rule')}"))
+            session.say(f"rows of {decision.dataset} filtered by {row.get('rule')}")
 
 
 def _awaited(session: Session, client: Client, receipt_id: str) -> Receipt | None:
@@ -157,5 +156,5 @@ def _awaited(session: Session, client: Client, receipt_id: str) -> Receipt | Non
                 return None
             environment.pause(EVIDENCE_PAUSE)
         except errors.MeshError as error:
-            session.say(plain(f"what was masked is not known here: {error.message}"))
+            session.say(f"what was masked is not known here: {error.message}")
             return None

@@ -5,8 +5,12 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mesh.agreements.values import AgreementState
+from mesh.contracts.masks import least_mask
+from mesh.contracts.values import Classification
+from mesh.decisions.values import Mask
 from mesh.v1 import agents_pb2, agreements_pb2, audit_pb2, contracts_pb2, identity_pb2, purposes_pb2
 
+COUNTED = frozenset({"read.completed", "read.aborted"})
 STATE_PREFIX = "AGREEMENT_STATE_"
 
 
@@ -58,9 +62,19 @@ def column(message: contracts_pb2.Column) -> dict[str, object]:
         "category": message.category or None,
         "tags": list(message.tags),
         "mask": message.mask or None,
+        "least_mask": _least_mask(message),
         "subject_key": message.subject_key,
         "description": message.description,
     }
+
+
+def _least_mask(message: contracts_pb2.Column) -> str | None:
+    """What the library makes of the column at least; None for words of a newer server."""
+    try:
+        declared = Mask(message.mask) if message.mask else None
+        return least_mask(Classification(message.classification), declared).value
+    except ValueError:
+        return None
 
 
 def agreement(message: agreements_pb2.Agreement) -> dict[str, object]:
@@ -145,7 +159,7 @@ def entry(message: audit_pb2.Entry) -> dict[str, object]:
         "product": message.product or None,
         "reference": message.reference,
         "purpose": message.purpose or None,
-        "rows": message.rows if message.kind == "read" else None,
+        "rows": message.rows if message.action in COUNTED else None,
         "reasons": list(message.reasons),
         "summary": message.summary,
         "kind": message.kind,

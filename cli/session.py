@@ -15,7 +15,7 @@ from cli.environment import Environment
 from cli.errors import failure, tell
 from cli.flags import Flags, Format, Invocation
 from cli.output import Detail, Listing, Record, Result, show
-from cli.text import instant
+from cli.text import instant, spoken
 from mesh import errors
 from mesh.times import in_words
 
@@ -100,8 +100,9 @@ class Session:
     def say(self, text: str) -> None:
         """Speech, on stderr, unless --quiet."""
         if not self.flags.quiet:
-            self.environment.err.stream.write(f"{text}\n")
-            self.environment.err.stream.flush()
+            err = self.environment.err
+            err.stream.write(f"{spoken(text, err.width)}\n")
+            err.stream.flush()
 
 
 def pass_session(

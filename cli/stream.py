@@ -9,7 +9,7 @@ from cli.flags import Format
 from cli.layout import print_line
 from cli.output import Record, cell, csv_cell, jsonable, title, write_yaml
 from cli.session import Session
-from cli.text import instant
+from mesh.times import rfc3339
 
 LEADING = 4
 
@@ -40,4 +40,4 @@ def record_writer(session: Session, columns: Sequence[str]) -> Callable[[Record]
 
 
 def _cell(value: object, now: datetime) -> str:
-    return instant(value) if isinstance(value, datetime) else cell(value, now)
+    return rfc3339(value) if isinstance(value, datetime) else cell(value, now)

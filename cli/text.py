@@ -1,5 +1,6 @@
 """Text from elsewhere, made safe to show: names and messages may hold anything."""
 
+import textwrap
 import unicodedata
 from datetime import UTC, datetime
 
@@ -21,6 +22,18 @@ def instant(value: datetime) -> str:
     """RFC 3339 in UTC, with as many digits as it needs."""
     in_utc = value.astimezone(UTC)
     return rfc3339(in_utc) if in_utc.microsecond == 0 else rfc3339_micros(in_utc)
+
+
+def spoken(sentence: str, width: int, used: int = 0) -> str:
+    """The sentence, safe to show and broken between words; `used` is what precedes it."""
+    return textwrap.fill(
+        plain(sentence),
+        width,
+        initial_indent=" " * used,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    ).strip()
 
 
 def _shown(character: str) -> str:
