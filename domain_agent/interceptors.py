@@ -117,7 +117,10 @@ class Alarms:
             due = [key for key, (deadline, _) in self._armed.items() if deadline <= now]
             actions = [self._armed.pop(key)[1] for key in due]
         for action in actions:
-            action()
+            try:
+                action()
+            except Exception:  # noqa: BLE001 - one call's end must not cost the others their watch
+                _LOG.exception("an alarm's action failed")
 
     def _run(self) -> None:
         while not self._stopped.wait(self._tick):

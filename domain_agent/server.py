@@ -38,7 +38,7 @@ class ServerSettings:
     tls: Tls | None = None
     max_request_bytes: int = 4 * _MIB
     max_metadata_bytes: int = 16 * 1024
-    message_seconds: float = 10.0
+    message_seconds: float = 5.0
     stall_seconds: float = 60.0
     tick_seconds: float = 1.0
 

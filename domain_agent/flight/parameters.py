@@ -40,6 +40,8 @@ def _row(stream: bytes) -> bytes | None:
             schema: pa.Schema = reader.schema
         if len(schema) == 0:
             return None
+        # Arrow checks values for UTF-8, but not names and time zones: reading them does.
+        _ = [(field.name, str(field.type)) for field in schema]
         if sum(batch.num_rows for batch in batches) != 1:
             raise _invalid("not one row came")
         (row,) = (batch for batch in batches if batch.num_rows)
@@ -47,7 +49,7 @@ def _row(stream: bytes) -> bytes | None:
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, schema) as writer:
             writer.write_batch(row)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _invalid("the upload is no Arrow stream") from error
     copied: bytes = sink.getvalue().to_pybytes()
     return copied

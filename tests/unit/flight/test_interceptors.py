@@ -34,3 +34,16 @@ def test_alarm_of_a_finished_block_never_rings() -> None:
     clock.now = 100
     alarms.ring()
     assert rung == []
+
+
+def test_failing_action_does_not_keep_others_from_theirs() -> None:
+    clock, rung = Hands(), list[str]()
+    alarms = Alarms(clock, tick=1)
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    with alarms.unless_within(1, fail), alarms.unless_within(2, lambda: rung.append("late")):
+        clock.now = 5
+        alarms.ring()
+    assert rung == ["late"]

@@ -114,5 +114,6 @@ def accepted_or_refused(upload: list[FlightData]) -> None:
         return
     if stream is not None:
         table = pa.ipc.open_stream(stream).read_all()
+        assert str(table.schema)
         table.validate(full=True)
         assert table.num_rows == 1
