@@ -52,16 +52,8 @@ async def _serve(settings: "Settings") -> None:
     address = await plane.start()
     sys.stdout.write(f"listening on {address}\n")
     sys.stdout.flush()
-    failing = asyncio.create_task(plane.failed())
-    waiting = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait([failing, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if failing.done():
-            failing.result()
-    finally:
-        failing.cancel()
-        waiting.cancel()
-        await plane.stop()
+    await stopping.wait()
+    await plane.stop()
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 import grpc
 import uuid_utils
@@ -37,6 +36,7 @@ from control_plane.policies.library import shipped
 from control_plane.policies.service import PolicyService
 from control_plane.purposes.service import PurposeService
 from control_plane.settings import Settings, SettingsInvalid
+from control_plane.state import locked_state
 from control_plane.status.service import StatusService
 from control_plane.timeline import store as timeline
 from mesh.decisions.regopy_engine import RegopyEngine
@@ -63,7 +63,8 @@ from mesh.v1 import (
 
 _log = logging.getLogger("control_plane")
 _THREADS = 16
-_EXPIRY_SECONDS = 1.0
+# How soon a commit of another process, and an agreement's end, are noticed.
+_STEP_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 _OPTIONS = [
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
@@ -117,56 +118,67 @@ class ControlPlane:
         self._notices = Notices()
         self._engine = RegopyEngine(ENTRYPOINT)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="call")
-        self._tasks: list[asyncio.Task[None]] = []
         self._health = HealthServicer()
+        self._exits = AsyncExitStack()
 
     async def start(self) -> str:
-        """Bring the state up to date and serve; the address it listens on."""
-        open_state(self._settings.state)
-        keys = open_key_ring(self._settings.state)
-        loading = asyncio.create_task(asyncio.to_thread(self._engine.load, shipped("control")))
-        engine = open_sqlite(self._settings.state / "control.db")
-        await asyncio.to_thread(migrate, engine)
-        self._database = Database(engine, self._notices.commit)
-        self._notices.attach(asyncio.get_running_loop())
-        server = self._server(keys)
-        agreements = self._add_services(server, keys)
-        token_id = self._sources.new_id()
-        renew_admin_token(self._settings.state, keys, token_id, self._sources.clock)
-        await loading
-        self._notices.advance(await asyncio.to_thread(self._heads))
-        address = self._bind(server)
-        await server.start()
-        self._aio_server = server
-        self._tasks = [
-            asyncio.create_task(self._notices.poll(self._read_heads)),
-            asyncio.create_task(_expire(agreements)),
-        ]
-        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
-        return address
+        """Bring the state up to date and serve; the address it listens on.
+
+        Raises SettingsInvalid when the settings or the state can't be used.
+        """
+        try:
+            return await self._start()
+        except BaseException:
+            await self._exits.aclose()
+            raise
 
     async def stop(self) -> None:
         """Finish the running calls, end the streams, and close."""
+        await self._exits.aclose()
+
+    async def _start(self) -> str:
+        state, clock = self._settings.state, self._sources.clock
+        self._exits.enter_context(locked_state(state))
+        self._exits.callback(self._engine.close)
+        self._exits.callback(self._pool.shutdown)
+        keys = open_key_ring(state)
+        loading = asyncio.create_task(asyncio.to_thread(self._engine.load, shipped("control")))
+        engine = open_sqlite(state / "control.db")
+        self._exits.callback(engine.dispose)
+        try:
+            await asyncio.to_thread(migrate, engine)
+        finally:
+            await loading
+        database = Database(engine, self._notices.commit)
+        self._notices.attach(asyncio.get_running_loop())
+        server = self._server(database, keys)
+        agreements = self._add_services(server, database, keys)
+        renew_admin_token(state, keys, self._sources.new_id(), clock)
+        address = self._bind(server)
+        self._exits.push_async_callback(self._stop, server)
+
+        async def read_heads() -> None:
+            self._notices.advance(await asyncio.to_thread(_heads, database))
+
+        async def expire() -> None:
+            await asyncio.to_thread(agreements.expire_due)
+
+        await read_heads()
+        await server.start()
+        for step in (read_heads, expire):
+            task = asyncio.create_task(_every(_STEP_SECONDS, step))
+            self._exits.push_async_callback(_cancelled, task)
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        return address
+
+    async def _stop(self, server: aio.Server) -> None:
         await self._health.enter_graceful_shutdown()
         self._notices.close()
-        await self._aio_server.stop(_STOP_SECONDS)
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        self._pool.shutdown()
-        self._engine.close()
-        self._database.close()
+        await server.stop(_STOP_SECONDS)
 
-    async def failed(self) -> None:
-        """Wait until a background task ends, which it never should, and raise what ended it."""
-        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-
-    def _server(self, keys: KeyRing) -> aio.Server:
+    def _server(self, database: Database, keys: KeyRing) -> aio.Server:
         clock = self._sources.clock
-        trusted = TrustedTokenKeys(keys, self._database, clock)
+        trusted = TrustedTokenKeys(keys, database, clock)
         verifier = TokenVerifier(CONTROL_AUDIENCE, trusted, clock)
         admission = Authorization(self._engine, verifier)
         return aio.server(
@@ -175,8 +187,10 @@ class ControlPlane:
             options=_OPTIONS,
         )
 
-    def _add_services(self, server: aio.Server, keys: KeyRing) -> AgreementService:
-        database, settings = self._database, self._settings
+    def _add_services(
+        self, server: aio.Server, database: Database, keys: KeyRing
+    ) -> AgreementService:
+        settings = self._settings
         clock, new_id = self._sources.clock, self._sources.new_id
         with database.writing() as tx:
             agents.close_all_sessions(tx)
@@ -238,27 +252,23 @@ class ControlPlane:
             raise SettingsInvalid(f"can't listen on {listen}: {error}") from error
         return f"{listen.rpartition(':')[0]}:{port}"
 
-    def _heads(self) -> Heads:
-        with self._database.reading() as tx:
-            return timeline.heads(tx)
 
-    async def _read_heads(self) -> Heads:
-        return await asyncio.to_thread(self._heads)
+def _heads(database: Database) -> Heads:
+    with database.reading() as tx:
+        return timeline.heads(tx)
 
 
-def open_state(state: Path) -> None:
-    """Make the state folder, for its owner alone."""
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state.chmod(0o700)
-    except OSError as error:
-        raise SettingsInvalid(f"the state folder {state} can't be made: {error}") from error
-
-
-async def _expire(agreements: AgreementService) -> None:
-    """Tell each agreement's end when it comes, until cancelled."""
+async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step again and again, until cancelled; one that fails is logged and tried again."""
     while True:
-        expired = await asyncio.to_thread(agreements.expire_due)
-        if expired:
-            _log.info("%d agreements expired", expired)
-        await asyncio.sleep(_EXPIRY_SECONDS)
+        try:
+            await step()
+        except Exception:  # noqa: BLE001 - the loop must go on; the log tells
+            _log.exception("a background step failed and is tried again")
+        await asyncio.sleep(seconds)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

@@ -2,21 +2,28 @@
 
 import threading
 from collections import OrderedDict
+from typing import Protocol
 
 from mesh.decisions.engines import Engine
 from mesh.errors import DutyMissing, PolicyError
 from mesh.evidence.canonical import canonical
 from mesh.identity.principal import Caller
-from mesh.identity.tokens import TokenVerifier
 
 ENTRYPOINT = "mesh/control/authorization"
 _CACHE_SIZE = 8_192
 
 
+class Verifier(Protocol):
+    """Tells whose token it is."""
+
+    def verify(self, token: str) -> Caller:
+        """The caller that a token proves. Raises what it lacks."""
+
+
 class Authorization:
     """Admits a call when the policy allows its method to its caller. Thread-safe."""
 
-    def __init__(self, engine: Engine, verifier: TokenVerifier) -> None:
+    def __init__(self, engine: Engine, verifier: Verifier) -> None:
         self._engine = engine
         self._verifier = verifier
         self._decided: OrderedDict[bytes, bool] = OrderedDict()

@@ -9,10 +9,12 @@ from typing import Any, TypeAlias
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import BigInteger, Connection, Engine, TypeDecorator, event
 from sqlmodel import Session, create_engine
 
 from control_plane.notices import Heads
+from control_plane.settings import SettingsInvalid
 
 Transaction: TypeAlias = Session
 
@@ -64,10 +66,6 @@ class Database:
         if heads is not None:
             self._committed(heads)
 
-    def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
-
 
 def open_sqlite(path: Path) -> Engine:
     """An engine on a SQLite file, durable at each commit."""
@@ -94,16 +92,25 @@ def open_sqlite(path: Path) -> Engine:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to a migration; a newer database than the program knows is refused."""
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    """Bring the schema up to a migration. Raises SettingsInvalid for an unknown state of it."""
+    config = migration_config()
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        if revision == "base" or revision.startswith("-"):
-            command.downgrade(config, revision)
-        else:
+        try:
             command.upgrade(config, revision)
+        except CommandError as error:
+            raise SettingsInvalid(
+                f"the database {engine.url.database} can't be brought up to date: {error};"
+                " it may be of a newer version of the program"
+            ) from error
         connection.commit()
+
+
+def migration_config() -> Config:
+    """Where Alembic finds the migrations; it needs the attribute `connection`."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def _begin_write(session: Session) -> None:

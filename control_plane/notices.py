@@ -1,12 +1,9 @@
 """Wakes the streams when something was committed, here or by another replica."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from mesh.errors import ControlUnavailable
-
-POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +68,3 @@ class Notices:
         """End a stream of a control plane that stops. Raises ControlUnavailable."""
         if self._closed:
             raise ControlUnavailable("the control plane is stopping; connect again", server="")
-
-    async def poll(self, heads: Callable[[], Awaitable[Heads]]) -> None:
-        """Notice also what other processes commit, until cancelled."""
-        while True:
-            self.advance(await heads())
-            await asyncio.sleep(POLL_SECONDS)

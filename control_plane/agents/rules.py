@@ -82,7 +82,7 @@ def check_join(token: JoinToken | None, public_key: bytes, now: datetime) -> Joi
     if token is None or now >= token.expires or token.used_by not in (None, public_key):
         raise TokenJoinInvalid(
             "the join token is unknown, used or older than ten minutes;"
-            " an owner of the domain makes a new one with `mesh agent join`"
+            " an owner of the domain makes a new one with `mesh agent join-token`"
         )
     return token
 

@@ -71,7 +71,8 @@ def _check_other(caller: Caller, wanted: Principal) -> None:
         )
     if wanted.kind is PrincipalKind.AGENT:
         raise RequestInvalid(
-            "agents make their own tokens; enrol one with `mesh agent join`", field="principal.kind"
+            "agents make their own tokens; enrol one with `mesh agent join-token`",
+            field="principal.kind",
         )
     if not _fits(wanted.subject):
         raise RequestInvalid(

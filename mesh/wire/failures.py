@@ -10,7 +10,7 @@ from mesh.errors import InternalError, MeshError
 from mesh.wire.status import DETAILS_KEY, code, details
 
 # A status travels in HTTP/2 headers, of which clients take 8 KiB, and holds the message twice.
-_MAX_MESSAGE_CHARS = 2_500
+_MAX_MESSAGE_BYTES = 2_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ def failure(error: Exception, method: str, log: logging.Logger) -> Failure:
             f"the service failed; its log has the details under call id {call_id}",
             call_id=call_id,
         )
-    if len(error.message) > _MAX_MESSAGE_CHARS:
-        error.message = error.message[:_MAX_MESSAGE_CHARS] + " …"
+    message = error.message.encode()
+    if len(message) > _MAX_MESSAGE_BYTES:
+        error.message = message[:_MAX_MESSAGE_BYTES].decode(errors="ignore") + " …"
     return Failure(code(error), error.message, ((DETAILS_KEY, details(error)),))

@@ -1,0 +1,436 @@
+"""What every store promises, whichever database is below. A database is one subclass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from alembic import command
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
+
+from control_plane.agents import store as agents
+from control_plane.agents.rules import AgentReport
+from control_plane.agreements import store as agreements
+from control_plane.audit import store as audit
+from control_plane.audit.rules import Receipt
+from control_plane.contracts import store as contracts
+from control_plane.contracts.rules import Published
+from control_plane.database import Database, migrate, migration_config, open_sqlite
+from control_plane.notices import Heads
+from control_plane.policies import store as policies
+from control_plane.purposes import store as purposes
+from control_plane.purposes.rules import Purpose
+from control_plane.settings import SettingsInvalid
+from control_plane.timeline import store as timeline
+from control_plane.timeline.rules import Change, Read, Sight, Wanted
+from mesh.agreements.values import Agreement, AgreementState
+from mesh.contracts.parse import read_contract
+from mesh.decisions.policy import Policy
+from mesh.evidence.events import EventType, UsageEvent
+from tests.unit.agreements.scenes import asked
+from tests.unit.control_plane.documents import contract
+
+NOW = datetime(2026, 11, 24, 12, 0, 0, 123_456, tzinfo=UTC)
+ALL = Sight(everything=True, domains=frozenset(), actor="")
+CHANGE = Change("purpose.added", "user:ana", NOW, "p1", "a purpose", distributed=True)
+READ = Read("r1", "read.started", NOW, "bookings", "user:ana", ("bookings.fares",), "plan", "…")
+
+
+def published(document: bytes, revision: int) -> Published:
+    return Published(read_contract(document), document, b"d", "user:olga", NOW, revision)
+
+
+class StoreContract:
+    """The promises; a subclass says how a database is made."""
+
+    @contextmanager
+    def make(self, folder: Path) -> Iterator[Engine]:
+        """An engine on an empty database."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Iterator[Engine]:
+        with self.make(tmp_path) as engine:
+            yield engine
+
+    @pytest.fixture
+    def heads(self) -> list[Heads]:
+        return []
+
+    @pytest.fixture
+    def database(self, engine: Engine, heads: list[Heads]) -> Database:
+        migrate(engine)
+        return Database(engine, heads.append)
+
+    def test_migrations_lead_to_the_tables_that_the_stores_use(self, engine: Engine) -> None:
+        migrate(engine)
+        found = inspect(engine)
+        for table in SQLModel.metadata.sorted_tables:
+            columns = {column["name"]: column for column in found.get_columns(table.name)}
+            assert set(columns) == {column.name for column in table.columns}, table.name
+            for column in table.columns:
+                assert columns[column.name]["nullable"] == column.nullable, (table.name, column)
+            key = found.get_pk_constraint(table.name)["constrained_columns"]
+            assert key == [column.name for column in table.primary_key], table.name
+
+    def test_migrations_go_down_and_up_again_and_again_at_start(self, engine: Engine) -> None:
+        migrate(engine)
+        migrate(engine)
+        config = migration_config()
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.downgrade(config, "base")
+            connection.commit()
+        assert set(inspect(engine).get_table_names()) <= {"alembic_version"}
+        migrate(engine)
+        assert "counter" in inspect(engine).get_table_names()
+
+    def test_a_database_of_a_newer_program_is_refused(self, engine: Engine) -> None:
+        migrate(engine)
+        with engine.connect() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+            connection.commit()
+        with pytest.raises(SettingsInvalid, match="newer"):
+            migrate(engine)
+
+    def test_revisions_are_consecutive_and_told_after_the_commit(
+        self, database: Database, heads: list[Heads]
+    ) -> None:
+        for expected in (1, 2):
+            with database.writing() as tx:
+                assert timeline.record_change(tx, CHANGE) == expected
+                assert len(heads) == expected - 1
+        assert heads == [Heads(1, 1), Heads(2, 2)]
+        with database.reading() as tx:
+            assert timeline.heads(tx) == Heads(2, 2)
+
+    def test_a_body_that_raises_leaves_nothing(
+        self, database: Database, heads: list[Heads]
+    ) -> None:
+        with pytest.raises(RuntimeError), database.writing() as tx:
+            timeline.record_change(tx, CHANGE)
+            purposes.add(tx, Purpose("p1", "t", "user:ana", NOW, 1))
+            raise RuntimeError
+        with database.reading() as tx:
+            assert timeline.heads(tx) == Heads(0, 0)
+            assert purposes.ids(tx) == frozenset()
+        assert heads == []
+
+    def test_writers_at_the_same_time_get_revisions_in_the_order_of_their_commits(
+        self, database: Database, heads: list[Heads]
+    ) -> None:
+        def write() -> None:
+            for _ in range(10):
+                with database.writing() as tx:
+                    timeline.record_change(tx, CHANGE)
+
+        threads = [Thread(target=write) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(head.revision for head in heads) == list(range(1, 81))
+
+    def test_a_reader_sees_one_state_while_others_write(self, database: Database) -> None:
+        with database.reading() as tx:
+            assert timeline.heads(tx).revision == 0
+            with database.writing() as writer:
+                timeline.record_change(writer, CHANGE)
+            tx.expire_all()
+            assert timeline.heads(tx).revision == 0
+
+    def test_what_agents_must_learn_is_of_their_domain_or_of_all(self, database: Database) -> None:
+        with database.writing() as tx:
+            timeline.record_change(tx, CHANGE)
+            timeline.record_change(tx, replace(CHANGE, domain="bookings"))
+            timeline.record_change(tx, replace(CHANGE, domain="fleet"))
+            timeline.record_change(tx, replace(CHANGE, domain="bookings", distributed=False))
+        with database.reading() as tx:
+            assert timeline.distributed_revision(tx, "bookings") == 2
+            assert timeline.distributed_revision(tx, "fleet") == 3
+            assert timeline.distributed_revision(tx, "weather") == 1
+
+    def test_the_timeline_is_paged_newest_first_whatever_arrives_meanwhile(
+        self, database: Database
+    ) -> None:
+        times = [3, 1, 2, 2, 5, 4]
+        with database.writing() as tx:
+            for minute in times:
+                timeline.record_change(tx, replace(CHANGE, time=NOW + timedelta(minutes=minute)))
+        with database.reading() as tx:
+            whole = timeline.newest(tx, ALL, Wanted(), None, 100)
+        expected = sorted(((times[e.id - 1], e.id) for e in whole), reverse=True)
+        assert [(times[e.id - 1], e.id) for e in whole] == expected
+        before, pages = None, []
+        for _ in range(3):
+            with database.reading() as tx:
+                page = timeline.newest(tx, ALL, Wanted(), before, 2)
+            pages += page
+            before = page[-1].id
+            with database.writing() as tx:
+                timeline.record_change(tx, replace(CHANGE, time=NOW + timedelta(days=1)))
+        assert pages == whole
+
+    def test_a_read_is_one_entry_that_moves_on(self, database: Database) -> None:
+        with database.writing() as tx:
+            timeline.record_read(tx, READ)
+            timeline.record_change(tx, CHANGE)
+        with database.writing() as tx:
+            done = replace(READ, action="read.completed", rows=7, actor="", products=(), purpose="")
+            timeline.record_read(tx, done)
+        with database.reading() as tx:
+            (entry,) = timeline.newest(tx, ALL, Wanted(kind="read"), None, 10)
+            arrived = timeline.arrived(tx, ALL, 1, 10)
+        assert (entry.action, entry.rows) == ("read.completed", 7)
+        assert (entry.actor, entry.product, entry.purpose) == ("user:ana", "bookings.fares", "plan")
+        assert [(e.kind, e.position) for e in arrived] == [("change", 2), ("read", 3)]
+
+    def test_the_timeline_is_selected_by_kind_actor_product_and_time(
+        self, database: Database
+    ) -> None:
+        with database.writing() as tx:
+            timeline.record_change(tx, replace(CHANGE, product="bookings.fares"))
+            timeline.record_read(tx, replace(READ, products=("bookings.a", "bookings.fares")))
+            timeline.record_read(tx, replace(READ, receipt="r2", actor="user:bob", products=()))
+
+        def selected(wanted: Wanted) -> list[int]:
+            with database.reading() as tx:
+                return [entry.id for entry in timeline.newest(tx, ALL, wanted, None, 10)]
+
+        assert selected(Wanted(kind="change")) == [1]
+        assert selected(Wanted(product="bookings.fares")) == [2, 1]
+        assert selected(Wanted(product="bookings.a")) == [2]
+        assert selected(Wanted(actor="user:bob")) == [3]
+        assert selected(Wanted(since=NOW + timedelta(microseconds=1))) == []
+        assert selected(Wanted(since=NOW)) == [3, 2, 1]
+
+    def test_sight_limits_the_timeline(self, database: Database) -> None:
+        with database.writing() as tx:
+            timeline.record_change(tx, CHANGE)
+            timeline.record_read(tx, replace(READ, actor="user:bob"))
+            timeline.record_read(tx, replace(READ, receipt="r2", domain="fleet"))
+
+        def seen(domains: set[str], actor: str) -> list[int]:
+            sight = Sight(False, frozenset(domains), actor)
+            with database.reading() as tx:
+                listed = [e.id for e in timeline.newest(tx, sight, Wanted(), None, 10)]
+                assert sorted(e.id for e in timeline.arrived(tx, sight, 0, 10)) == sorted(listed)
+            return listed
+
+        assert seen(set(), "user:eve") == []
+        assert seen({"bookings"}, "user:eve") == [2]
+        assert seen(set(), "user:ana") == [3, 1]
+        assert seen({"bookings", "fleet"}, "user:eve") == [3, 2]
+
+    def test_purposes_are_stored_and_paged(self, database: Database) -> None:
+        with database.writing() as tx:
+            for name in ("b", "a", "c"):
+                purposes.add(tx, Purpose(name, f"title {name}", "user:ana", NOW, 1))
+        with database.reading() as tx:
+            assert purposes.find(tx, "a") == Purpose("a", "title a", "user:ana", NOW, 1)
+            assert purposes.find(tx, "x") is None
+            assert [p.id for p in purposes.page(tx, "a", 1)] == ["b"]
+            assert [p.id for p in purposes.page(tx, "")] == ["a", "b", "c"]
+            assert purposes.ids(tx) == {"a", "b", "c"}
+
+    def test_the_newest_contract_is_the_one_published_last(self, database: Database) -> None:
+        first = published(contract(version="2.0.0"), 1)
+        later = published(contract(version="1.9.0"), 2)
+        other = published(contract("fares"), 3)
+        with database.writing() as tx:
+            for one in (first, later, other):
+                contracts.add(tx, one)
+        with database.reading() as tx:
+            assert contracts.find(tx, "bookings", "reservations", "") == later
+            assert contracts.find(tx, "bookings", "reservations", "2.0.0") == first
+            assert contracts.find(tx, "bookings", "reservations", "3") is None
+            assert contracts.versions(tx, "bookings", "reservations") == ["1.9.0", "2.0.0"]
+            assert list(contracts.products(tx)) == [other, later]
+            assert list(contracts.products(tx, "fleet")) == []
+            assert list(contracts.products(tx, "", "bookings.fares", 1)) == [later]
+            assert contracts.count_products(tx) == 2
+        with pytest.raises(IntegrityError), database.writing() as tx:
+            contracts.add(tx, replace(first, revision=9))
+
+    def test_policies_are_kept_and_the_last_activated_is_active(self, database: Database) -> None:
+        old, new = Policy({"library/a.rego": "a"}), Policy({"library/a.rego": "b"})
+        with database.writing() as tx:
+            for revision, policy in ((1, old), (2, new), (3, old)):
+                policies.add_modules(tx, policy)
+                policies.activate(tx, policy.digest, revision, NOW)
+        with database.reading() as tx:
+            active, known = policies.active(tx), policies.find(tx, new.digest)
+            assert active is not None and known is not None
+            assert (active.policy, active.revision) == (old, 3)
+            assert (known.policy, known.revision) == (new, 2)
+            assert policies.find(tx, "none") is None
+
+    def test_agreements_are_stored_whole_and_once_for_each_request(
+        self, database: Database
+    ) -> None:
+        agreement = replace(asked(), decided=NOW, decider="user:olga", revision=4)
+        with database.writing() as tx:
+            agreements.add(tx, agreement, "req-1")
+            agreements.add(tx, replace(agreement, id="a2"), "")
+            agreements.add(tx, replace(agreement, id="a3"), "")
+        with database.reading() as tx:
+            assert agreements.find(tx, "a1") == agreement
+            assert agreements.find_request(tx, "user:ana", "req-1") == agreement
+            assert agreements.find_request(tx, "user:bob", "req-1") is None
+        with pytest.raises(IntegrityError), database.writing() as tx:
+            agreements.add(tx, replace(agreement, id="a4"), "req-1")
+
+    def test_agreements_are_seen_selected_and_paged(self, database: Database) -> None:
+        base = asked()
+        active = replace(base, state=AgreementState.ACTIVE, expires=NOW + timedelta(days=1))
+        stored = [
+            base,
+            replace(active, id="a2", consumer="team:ops", requester="user:bob"),
+            replace(active, id="a3", domain="fleet", requester="user:bob", consumer="user:bob"),
+            replace(active, id="a4", expires=NOW),
+        ]
+        with database.writing() as tx:
+            for agreement in stored:
+                agreements.add(tx, agreement, "")
+
+        everything = agreements.View(True, "", (), frozenset(), frozenset())
+
+        def ids(view: agreements.View, wanted: agreements.Wanted, before: str = "") -> list[str]:
+            with database.reading() as tx:
+                return [a.id for a in agreements.page(tx, view, wanted, NOW, before, 10)]
+
+        def view(**changes: object) -> agreements.View:
+            nothing = agreements.View(False, "user:eve", ("user:eve",), frozenset(), frozenset())
+            return replace(nothing, **changes)  # type: ignore[arg-type]
+
+        every = agreements.Wanted()
+        assert ids(everything, every) == ["a4", "a3", "a2", "a1"]
+        assert ids(everything, every, "a3") == ["a2", "a1"]
+        assert ids(view(), every) == []
+        assert ids(view(requester="user:bob"), every) == ["a3", "a2"]
+        assert ids(view(consumers=("user:eve", "team:ops")), every) == ["a2"]
+        assert ids(view(domains=frozenset({"fleet"})), every) == ["a3"]
+        assert ids(view(products=frozenset({"fleet.reservations"})), every) == ["a3"]
+        assert ids(everything, agreements.Wanted(state=AgreementState.ACTIVE)) == ["a3", "a2"]
+        assert ids(everything, agreements.Wanted(state=AgreementState.EXPIRED)) == ["a4"]
+        assert ids(everything, agreements.Wanted(state=AgreementState.REQUESTED)) == ["a1"]
+        assert ids(everything, agreements.Wanted(domain="fleet")) == ["a3"]
+        assert ids(everything, agreements.Wanted(product="fares")) == []
+        assert ids(everything, agreements.Wanted(consumer="team:ops")) == ["a2"]
+        with database.reading() as tx:
+            assert [a.id for a in agreements.due(tx, NOW)] == ["a4"]
+            assert agreements.count_active(tx, NOW) == 2
+
+    def test_agents_must_know_what_is_active_or_ended_lately(self, database: Database) -> None:
+        def ended(name: str, state: AgreementState, days: int) -> Agreement:
+            return replace(asked(), id=name, state=state, ended=NOW - timedelta(days=days))
+
+        stored = [
+            replace(asked(), id="active", state=AgreementState.ACTIVE),
+            asked(agreement_id="requested"),
+            ended("revoked", AgreementState.REVOKED, 29),
+            ended("expired", AgreementState.EXPIRED, 29),
+            ended("old", AgreementState.REVOKED, 31),
+            ended("cancelled", AgreementState.CANCELLED, 1),
+            replace(asked(), id="foreign", domain="fleet", state=AgreementState.ACTIVE),
+        ]
+        with database.writing() as tx:
+            for agreement in stored:
+                agreements.add(tx, agreement, "")
+        with database.reading() as tx:
+            known = agreements.enforceable(tx, "bookings", NOW - timedelta(days=30))
+        assert {a.id for a in known} == {"active", "revoked", "expired"}
+
+    def test_agents_sessions_reports_and_acknowledgements(self, database: Database) -> None:
+        name = ("bookings", "bookings-1")
+        later = NOW + timedelta(minutes=5)
+        with database.writing() as tx:
+            agents.add(tx, *name, b"k" * 32, NOW)
+            agents.open_session(tx, *name, "s1", NOW, later)
+            assert agents.keep_session(tx, *name, "s1", later)
+            agents.open_session(tx, *name, "s2", NOW, later)
+            assert not agents.keep_session(tx, *name, "s1", later)
+            agents.close_session(tx, *name, "s1")
+        with database.reading() as tx:
+            found = agents.find(tx, *name, NOW)
+            assert found is not None and found.connected
+            assert not agents.page(tx, "", "", later, None)[0].connected
+        report = AgentReport("grpc://127.0.0.1:1", "0.1.0", (b"\x00\xff",), 3, "ab")
+        with database.writing() as tx:
+            agents.refuse(tx, *name, "policy.invalid: no", NOW)
+            agents.acknowledge(tx, *name, 7, b"d", NOW)
+            agents.acknowledge(tx, *name, 5, b"d", NOW + timedelta(seconds=1))
+            agents.acknowledge(tx, *name, 7, b"d", NOW + timedelta(seconds=2))
+            agents.report(tx, *name, report, NOW + timedelta(seconds=3))
+            agents.close_session(tx, *name, "s2")
+        with database.reading() as tx:
+            found = agents.find(tx, *name, NOW)
+            assert found is not None and not found.connected
+            assert (found.acknowledged_revision, found.refusal) == (7, "")
+            assert found.report == report
+            assert found.contact == NOW + timedelta(seconds=3)
+            assert agents.enforced(tx, "bookings", 6) == NOW
+            assert agents.enforced(tx, "bookings", 8) is None
+            assert agents.enforced(tx, "fleet", 1) is None
+            assert agents.flight_uris(tx, "bookings") == ["grpc://127.0.0.1:1"]
+            assert agents.flight_uris(tx, "fleet") == []
+
+    def test_join_tokens_are_found_by_hash_and_used_by_one_key(self, database: Database) -> None:
+        with database.writing() as tx:
+            agents.add_join_token(tx, b"h", "bookings", NOW)
+        with database.writing() as tx:
+            agents.use_join_token(tx, b"h", b"k")
+        with database.reading() as tx:
+            token = agents.find_join_token(tx, b"h")
+            assert token is not None
+            assert (token.domain, token.expires, token.used_by) == ("bookings", NOW, b"k")
+            assert agents.find_join_token(tx, b"x") is None
+
+    def test_events_are_kept_as_they_came(self, database: Database) -> None:
+        event = UsageEvent(
+            "e1", "/agents/bookings/b-1", EventType.STARTED, NOW, 1, "e1", {"ü": [1, None, "x"]}
+        )
+        receipt = Receipt("e1", "bookings", "b-1", "started", "user:ana")
+        with database.writing() as tx:
+            assert audit.stored_sequence(tx, "bookings", "b-1") == 0
+            audit.add_event(tx, "bookings", "b-1", event, NOW)
+            audit.put_receipt(tx, receipt)
+            audit.put_receipt(tx, replace(receipt, state="completed", actor=""))
+            audit.add_agreement_reads(tx, ("a1", "a2"), "e1", NOW)
+            audit.add_agreement_reads(tx, ("a1",), "e1", NOW + timedelta(days=1))
+            audit.add_agreement_reads(tx, ("a2",), "e0", NOW - timedelta(days=1))
+        with database.reading() as tx:
+            assert audit.stored_sequence(tx, "bookings", "b-1") == 1
+            assert audit.stored_sequence(tx, "bookings", "b-2") == 0
+            assert audit.same_as_stored(tx, "bookings", "b-1", event)
+            other = replace(event, data={"ü": [1]})
+            assert not audit.same_as_stored(tx, "bookings", "b-1", other)
+            assert audit.find_receipt(tx, "e1") == replace(receipt, state="completed")
+            assert audit.find_receipt(tx, "e2") is None
+            assert audit.events_of(tx, receipt) == [event]
+            assert audit.first_reads(tx, ["a1", "a2", "a3"]) == {
+                "a1": NOW,
+                "a2": NOW - timedelta(days=1),
+            }
+            assert audit.count_receipts(tx) == 1
+
+
+class TestSqlite(StoreContract):
+    @contextmanager
+    def make(self, folder: Path) -> Iterator[Engine]:
+        engine = open_sqlite(folder / "control.db")
+        yield engine
+        engine.dispose()
+
+    def test_commits_are_durable_and_references_are_checked(self, engine: Engine) -> None:
+        with engine.connect() as connection:
+            settings = {
+                name: connection.execute(text(f"PRAGMA {name}")).scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys")
+            }
+        assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}

@@ -1,0 +1,92 @@
+"""Settings: what an operator may write, and what is refused at start."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from control_plane.settings import Settings, SettingsInvalid, read_settings
+from control_plane.state import locked_state
+
+
+def test_a_file_is_read_and_options_win(tmp_path: Path) -> None:
+    config = tmp_path / "cp.yaml"
+    config.write_text("listen: 127.0.0.1:1\nstate: /somewhere\nlease: 60\n")
+    settings = read_settings(config, listen="127.0.0.1:0", state=tmp_path)
+    assert settings == Settings(tmp_path, "127.0.0.1:0", timedelta(minutes=1))
+    assert read_settings(config).listen == "127.0.0.1:1"
+
+
+def test_only_a_state_folder_is_needed(tmp_path: Path) -> None:
+    settings = read_settings(None, state=tmp_path)
+    assert (settings.listen, settings.lease) == ("127.0.0.1:7400", timedelta(minutes=5))
+    with pytest.raises(SettingsInvalid, match="state"):
+        read_settings(None)
+
+
+@pytest.mark.parametrize(
+    "listen", ["0.0.0.0:7400", "192.168.1.4:7400", "example.org:7400", "[::]:7400", ":7400"]
+)
+def test_an_address_that_others_reach_needs_tls(tmp_path: Path, listen: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"tls\.certificate"):
+        Settings(tmp_path, listen)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:7400", "[::1]:7400", "127.9.9.9:1"])
+def test_loopback_needs_none(tmp_path: Path, listen: str) -> None:
+    assert Settings(tmp_path, listen).listen == listen
+
+
+@pytest.mark.parametrize(
+    "listen", ["", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:70000"]
+)
+def test_an_address_is_host_and_port(tmp_path: Path, listen: str) -> None:
+    with pytest.raises(SettingsInvalid, match="HOST:PORT"):
+        Settings(tmp_path, listen)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "listne: 127.0.0.1:0",
+        "- a list",
+        "state: [a]",
+        "state: x\nlisten: 7",
+        "state: x\nlease: soon",
+        "state: x\nlease: true",
+        "state: x\nlease: 0",
+        "state: x\nlease: 1000000",
+        "state: x\ntls: yes",
+        "state: x\ntls: {certificate: a}",
+        "state: x\ntls: {certificate: a, key: b, more: c}",
+        "a: [",
+        "a: b: c",
+    ],
+)
+def test_anything_else_in_the_file_is_refused(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "cp.yaml"
+    config.write_text(text)
+    with pytest.raises(SettingsInvalid):
+        read_settings(config)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="can't be read"):
+        read_settings(tmp_path / "none.yaml")
+
+
+def test_a_state_folder_is_its_owners_and_one_processs(tmp_path: Path) -> None:
+    state = tmp_path / "deep" / "state"
+    with locked_state(state):
+        assert state.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(SettingsInvalid, match="another control plane"), locked_state(state):
+            pass
+    with locked_state(state):
+        pass
+
+
+def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    state = tmp_path / "file"
+    state.write_text("")
+    with pytest.raises(SettingsInvalid, match="can't be used"), locked_state(state):
+        pass
