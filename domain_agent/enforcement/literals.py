@@ -122,7 +122,7 @@ def _floating(value: int | float, column_type: str) -> str | None:
     try:
         number = float(value)
         if column_type == types.FLOAT:
-            struct.pack("f", number)
+            struct.pack("<f", number)
     except OverflowError:
         return None
     if not math.isfinite(number) or number != value:

@@ -118,7 +118,8 @@ def _in_family(type_: str, logical: str) -> bool:
     if logical == "array":
         return type_.endswith("]")
     if logical == "object":
-        return type_ == "JSON" or type_.startswith(("STRUCT(", "MAP("))
+        whole = type_.startswith(("STRUCT(", "MAP(")) and type_.endswith(")")
+        return whole or type_ == "JSON"
     if logical == "number" and decimal(type_) is not None:
         return True
     return type_ in _FAMILIES.get(logical, ())

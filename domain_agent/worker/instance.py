@@ -22,40 +22,32 @@ _Identity = tuple[int, int, int, int, int]
 
 
 class Instance:
-    """Built once per plan; `verify` before each use."""
+    """Built once per plan and set of files: when a file changes, a new instance reads it."""
 
     def __init__(self, plan: Plan, settings: PoolSettings) -> None:
-        self.plan = plan
-        self._identities: dict[str, _Identity] = {}
-        paths = sorted({dataset.source.path for dataset in plan.datasets})
+        """Raises SourceDrift or SourceMissing where a source is not what the plan expects."""
+        self._files = {
+            dataset.source.path: f"{dataset.product}.{dataset.dataset}" for dataset in plan.datasets
+        }
+        self._identities = self._identify()
         self._connection = connection(settings)
         try:
             functions = self._register(plan)
-            allowed = ", ".join(text(path) for path in paths)
+            allowed = ", ".join(text(path) for path in self._files)
+            self._connection.execute("SET parquet_metadata_cache = true")
             self._connection.execute(f"SET allowed_paths = [{allowed}]")
             self._connection.execute(f"ATTACH ':memory:' AS {identifier(plan.domain)}")
             self._connection.execute("SET enable_external_access = false")
-            self.verify()
+            self._compare(plan)
             self._create_views(plan, functions)
             self._connection.execute("SET lock_configuration = true")
         except BaseException:
             self.close()
             raise
 
-    def verify(self) -> None:
-        """Compare every source that changed with the plan. Raises SourceDrift or SourceMissing."""
-        for dataset in self.plan.datasets:
-            source, name = dataset.source, f"{dataset.product}.{dataset.dataset}"
-            identity = _identity(source.path, name)
-            if self._identities.get(source.path) != identity:
-                found = columns(self._connection, source.path, source.format, source.scan)
-                if not _equal(source, found):
-                    self._identities.pop(source.path, None)
-                    raise SourceDrift(
-                        f"the source of {name} no longer has the columns that its contract"
-                        " declares; nothing is read until they are the same"
-                    )
-                self._identities[source.path] = identity
+    def current(self) -> bool:
+        """Whether every file is still the one that was compared. Raises SourceMissing."""
+        return self._identify() == self._identities
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own for one statement."""
@@ -64,6 +56,19 @@ class Instance:
     def close(self) -> None:
         """Free the instance."""
         self._connection.close()
+
+    def _identify(self) -> list[_Identity]:
+        return [_identity(path, name) for path, name in self._files.items()]
+
+    def _compare(self, plan: Plan) -> None:
+        for dataset in plan.datasets:
+            source = dataset.source
+            found = columns(self._connection, source.path, source.format, source.scan)
+            if not _equal(source, found):
+                raise SourceDrift(
+                    f"the source of {dataset.product}.{dataset.dataset} no longer has the columns"
+                    " that its contract declares; nothing is read until they are the same"
+                )
 
     def _register(self, plan: Plan) -> Mapping[bytes | None, Pseudonyms]:
         functions: dict[bytes | None, Pseudonyms] = {None: Pseudonyms("", "")}
@@ -104,7 +109,7 @@ def connection(settings: PoolSettings) -> duckdb.DuckDBPyConnection:
             "catalog_error_max_schemas": 0,
         },
     )
-    opened.execute("SET TimeZone = 'UTC'")
+    opened.execute("SET GLOBAL TimeZone = 'UTC'")
     return opened
 
 

@@ -61,7 +61,7 @@ class Bound:
             raise StatementParametersInvalid("bind one row of parameters")
         self._row = rows[0] if rows else None
 
-    def values(self, names: set[str], *, samples: bool = False) -> Mapping[str, duckdb.Value]:
+    def values(self, names: frozenset[str], *, samples: bool = False) -> Mapping[str, duckdb.Value]:
         """A value for every parameter of the statement, by name. Raises for any misfit.
 
         DuckDB forgets the type of a NULL; `samples` puts some value of its type in its place, so

@@ -17,6 +17,7 @@ from domain_agent.worker.frames import Frame, FrameKind, fault_bytes, send
 from domain_agent.worker.instance import Instance, columns, connection
 from domain_agent.worker.limits import PoolSettings
 from domain_agent.worker.parameters import Bound
+from domain_agent.worker.schemas import Schemas
 from domain_agent.worker.statements import Statement, frames
 from domain_agent.worker.syntax import Syntax
 
@@ -29,6 +30,7 @@ class Session:
     def __init__(self, end: socket.socket, settings: PoolSettings) -> None:
         self._end, self._settings = end, settings
         self._syntax = Syntax(settings)
+        self._schemas = Schemas()
         self._instances: OrderedDict[str, Instance] = OrderedDict()
         self._active: tuple[int, duckdb.DuckDBPyConnection] | None = None
         self._cancelled = -1
@@ -95,24 +97,19 @@ class Session:
             self._idle.clear()
             self._active = (number, cursor)
             try:
-                yield Statement(cursor, self._syntax.render(tree), bound)
+                yield Statement(cursor, self._syntax.select(tree), bound, self._schemas)
             finally:
                 self._active = None
                 self._idle.set()
 
     def _instance(self, plan: Plan) -> Instance:
         known = self._instances.pop(plan.key, None)
-        if known is None:
-            while len(self._instances) >= self._settings.instances:
-                self._instances.popitem(last=False)[1].close()
-            known = Instance(plan, self._settings)
-        else:
-            try:
-                known.verify()
-            except BaseException:
-                known.close()
-                raise
-        self._instances[plan.key] = known
+        if known is not None and not known.current():
+            known.close()
+            known = None
+        while known is None and len(self._instances) >= self._settings.instances:
+            self._instances.popitem(last=False)[1].close()
+        self._instances[plan.key] = known = known or Instance(plan, self._settings)
         return known
 
     def _inspected(self, path: str, format_: str, scan: str) -> bytes:
@@ -122,7 +119,7 @@ class Session:
 
     def _text(self, tree: str) -> str:
         try:
-            return self._syntax.render(tree)
+            return self._syntax.select(tree).text
         except Exception:  # noqa: BLE001 - the first failure is the one to tell
             return ""
 

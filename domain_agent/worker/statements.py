@@ -8,33 +8,25 @@ import pyarrow as pa
 
 from domain_agent.worker.frames import Frame, FrameKind
 from domain_agent.worker.parameters import Bound
-from mesh.errors import LimitRows, StatementFailed, StatementNotAllowed, StatementNotSelect
+from domain_agent.worker.schemas import Schemas
+from domain_agent.worker.syntax import Select
+from mesh.errors import LimitRows, StatementFailed
 
 _FEWEST_ROWS, _MOST_ROWS = 2_048, 131_072
 _TEXT_BYTES = 64
-# Arrow has no such types, or loses a part of their values.
-_UNFAITHFUL = ("UHUGEINT", "BIT", "TIME WITH TIME ZONE", "BIGNUM")
 
 
 class Statement:
     """One SELECT bound to an instance, not run yet. Raises duckdb.Error where it doesn't bind."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, text: str, bound: Bound) -> None:
-        statements = cursor.extract_statements(text)
-        if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
-            raise StatementNotSelect("only one SELECT statement is served here")
-        names = set(statements[0].named_parameters)
-        self._relation = _relation(cursor, text, bound.values(names))
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, select: Select, bound: Bound, schemas: Schemas
+    ) -> None:
+        self._relation = _relation(cursor, select, bound.values(select.parameters))
         described = self._relation
         if bound.has_nulls:
-            described = _relation(cursor, text, bound.values(names, samples=True))
-        for name, type_ in zip(described.columns, described.types, strict=True):
-            if any(word in str(type_) for word in _UNFAITHFUL):
-                raise StatementNotAllowed(
-                    f"column {name[:63]!r} of the result is of type {str(type_)[:63]}, which Arrow"
-                    " can't carry; cast it to VARCHAR"
-                )
-        self.schema = _schema(described)
+            described = _relation(cursor, select, bound.values(select.parameters, samples=True))
+        self.schema = schemas.of(described)
 
     def batches(self, batch_bytes: int, row_limit: int | None) -> Iterator[pa.RecordBatch]:
         """The rows, in batches that `schema` describes and no message makes too large."""
@@ -82,28 +74,9 @@ def frames(number: int, batch: pa.RecordBatch, batch_bytes: int) -> Iterator[Fra
 
 
 def _relation(
-    cursor: duckdb.DuckDBPyConnection, text: str, values: Mapping[str, duckdb.Value]
+    cursor: duckdb.DuckDBPyConnection, select: Select, values: Mapping[str, duckdb.Value]
 ) -> duckdb.DuckDBPyRelation:
-    return cursor.sql(text, params=dict(values)) if values else cursor.sql(text)
-
-
-def _schema(relation: duckdb.DuckDBPyRelation) -> pa.Schema:
-    """What the relation returns, dictionaries decoded; nothing of it runs."""
-    bare = relation.limit(0).to_arrow_reader(1)
-    try:
-        given = list(bare.schema)
-    finally:
-        bare.close()
-    fields = []
-    # `limit` renames columns of one name; what runs keeps the statement's names.
-    for field, name in zip(given, relation.columns, strict=True):
-        type_ = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        if "dictionary<" in str(type_):
-            raise StatementNotAllowed(
-                f"column {name[:63]!r} of the result nests an ENUM; cast it to VARCHAR"
-            )
-        fields.append(pa.field(name, type_, field.nullable))
-    return pa.schema(fields)
+    return cursor.sql(select.text, params=dict(values)) if values else cursor.sql(select.text)
 
 
 def _rows_per_batch(schema: pa.Schema, batch_bytes: int) -> int:

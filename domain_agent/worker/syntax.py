@@ -2,6 +2,7 @@
 
 import json
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import duckdb
 
@@ -13,6 +14,14 @@ from mesh.errors import StatementInvalid, StatementNotSelect
 _REMEMBERED = 256
 
 
+@dataclass(frozen=True, slots=True)
+class Select:
+    """One SELECT as text, and the names of its parameters."""
+
+    text: str
+    parameters: frozenset[str]
+
+
 class Syntax:
     """DuckDB's own parser and printer."""
 
@@ -20,7 +29,7 @@ class Syntax:
         self._connection = connection(settings)
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
-        self._rendered: OrderedDict[str, str] = OrderedDict()
+        self._selects: OrderedDict[str, Select] = OrderedDict()
 
     def parse(self, sql: str) -> str:
         """The tree as JSON. Raises StatementInvalid or StatementNotSelect."""
@@ -35,18 +44,26 @@ class Syntax:
 
     def render(self, tree: str) -> str:
         """The text of a tree. Raises StatementInvalid for what is no tree of SELECTs."""
-        known = self._rendered.get(tree)
-        if known is not None:
-            self._rendered.move_to_end(tree)
-            return known
         try:
-            text = self._ask("SELECT json_deserialize_sql(CAST($1 AS JSON))", tree)
+            return self._ask("SELECT json_deserialize_sql(CAST($1 AS JSON))", tree)
         except duckdb.Error as error:
             raise StatementInvalid("the statement can't be written back as SQL") from error
-        self._rendered[tree] = text
-        while len(self._rendered) > _REMEMBERED:
-            self._rendered.popitem(last=False)
-        return text
+
+    def select(self, tree: str) -> Select:
+        """The one SELECT that a tree is, ready to bind. Raises StatementNotSelect for others."""
+        known = self._selects.get(tree)
+        if known is not None:
+            self._selects.move_to_end(tree)
+            return known
+        text = self.render(tree)
+        statements = self._connection.extract_statements(text)
+        if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
+            raise StatementNotSelect("only one SELECT statement is served here")
+        found = Select(text, frozenset(statements[0].named_parameters))
+        self._selects[tree] = found
+        while len(self._selects) > _REMEMBERED:
+            self._selects.popitem(last=False)
+        return found
 
     def _ask(self, question: str, value: str) -> str:
         (answer,) = self._connection.execute(question, [value]).fetchone() or (None,)
