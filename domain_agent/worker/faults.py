@@ -52,9 +52,10 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         "a subquery returns {0} columns where {1} are expected",
     ),
     (re.compile(rf"syntax error at or near {_NAME}"), "there is a syntax error at or near {0}"),
-    (re.compile(r"syntax error at end of input"), "the statement ends too early"),
+    (re.compile(r"syntax error at or near"), "there is a syntax error"),
+    (re.compile(r"unterminated string literal"), "a string literal has no end"),
+    (re.compile(r"SELECT clause without selection list"), "SELECT lists no column"),
 )
-_Refusal = type[errors.StatementInvalid] | type[errors.StatementFailed]
 
 
 def spoken(message: str, statement: str) -> str:
@@ -66,15 +67,16 @@ def spoken(message: str, statement: str) -> str:
     return ""
 
 
-def invalid(message: str, statement: str) -> errors.StatementInvalid:
-    """The refusal of a statement that does not parse or bind."""
+def invalid(message: str, statement: str, position: str = "") -> errors.StatementInvalid:
+    """The refusal of a statement that does not parse or bind, with where it breaks if known."""
     why = spoken(message, statement)
-    return errors.StatementInvalid(
-        f"the statement is not valid: {why}"
-        if why
-        else "the statement does not parse or bind against the datasets it names; check names,"
-        " types and syntax (docs/sql.md says what is served)"
-    )
+    if not why:
+        return errors.StatementInvalid(
+            "the statement does not parse or bind against the datasets it names; check names,"
+            " types and syntax (docs/sql.md says what is served)"
+        )
+    where = f", at character {int(position) + 1}" if position.isdecimal() else ""
+    return errors.StatementInvalid(f"the statement is not valid: {why}{where}")
 
 
 def fault(error: Exception, statement: str) -> Fault:

@@ -38,8 +38,10 @@ class Syntax:
         if document.get("error"):
             message = str(document.get("error_message", ""))
             if document.get("error_type") == "parser":
-                raise invalid(message, sql)
+                raise invalid(message, sql, str(document.get("position", "")))
             raise StatementNotSelect("only one SELECT statement is served here")
+        if not document.get("statements"):
+            raise StatementInvalid("the statement is empty; write one SELECT")
         return tree
 
     def render(self, tree: str) -> str:

@@ -1,6 +1,7 @@
 """Governed reads through real worker processes: a small product, its plan, its rows."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ COLUMNS = {
     "age": "integer",
     "passport": "string",
 }
-SELECT_ALL = "SELECT * FROM bookings.reservations.passengers"
+T = "bookings.reservations.passengers"
+SELECT_ALL = f"SELECT * FROM {T}"
 
 
 def contract(
@@ -155,3 +157,11 @@ def stream_of(batch: pa.RecordBatch) -> bytes:
         writer.write_batch(batch)
     content: bytes = sink.getvalue().to_pybytes()
     return content
+
+
+def until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait for a condition, which must come."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.01)
