@@ -46,12 +46,13 @@ def _same(rows: int) -> tuple[int, int]:
 def _json(batches: Iterator[pa.RecordBatch], stream: TextIO) -> int:
     rows = 0
     stream.write("[")
+    encode = json.JSONEncoder(ensure_ascii=False).encode
     for batch in batches:
-        lines = (json.dumps(_finite(row), ensure_ascii=False) for row in _rows(batch))
-        for line in lines:
+        lines = ",\n ".join(encode(row) for row in _rows(batch))
+        if lines:
             stream.write(",\n " if rows else "\n ")
-            stream.write(line)
-            rows += 1
+            stream.write(lines)
+            rows += batch.num_rows
     stream.write("\n]\n" if rows else "]\n")
     return rows
 
@@ -105,13 +106,21 @@ def _table(
 
 
 def _rows(batch: pa.RecordBatch) -> list[dict[str, object]]:
-    written = [_written(column) for column in batch.columns]
-    table = [column.to_pylist() for column in written]
     names = batch.schema.names
-    return [
-        {name: jsonable(value) for name, value in zip(names, values, strict=True)}
-        for values in zip(*table, strict=True)
-    ]
+    columns = [_values(column) for column in batch.columns]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _values(column: pa.Array) -> list[object]:
+    """The column in JSON's terms; what needs no care is not looked at value by value."""
+    written = _written(column)
+    values: list[object] = written.to_pylist()
+    kind = written.type
+    if pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_boolean(kind):
+        return values
+    if pa.types.is_floating(kind) and pc.all(pc.is_finite(written)).as_py() is not False:
+        return values
+    return [_finite(jsonable(value)) for value in values]
 
 
 def _cells(batch: pa.RecordBatch) -> list[list[str]]:

@@ -74,8 +74,12 @@ def write_json(document: object, stream: TextIO) -> None:
 
 def write_yaml(document: object, stream: TextIO) -> None:
     """YAML in the order of the fields; times are text."""
-    dumped = yaml.safe_dump(
-        jsonable(document), sort_keys=False, allow_unicode=True, default_flow_style=False
+    dumped = yaml.dump(
+        jsonable(document),
+        Dumper=yaml.CSafeDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
     )
     stream.write(dumped)
 

@@ -6,6 +6,7 @@ from cli.arguments import DOMAIN, PRODUCT
 from cli.client import Client
 from cli.commands import MeshGroup
 from cli.documents import READ_LIMIT, Document, read_document
+from cli.filters import stored_filter_in_words
 from cli.output import Detail, Listing, Section
 from cli.records import column, contract
 from cli.session import Session, pass_session
@@ -121,7 +122,11 @@ def show(session: Session, name: tuple[str, str], version: str | None, document:
 def _detail(record: dict[str, object], message: contracts_pb2.Contract) -> Detail:
     fields = ("product", "title", "version", "versions", "status", "owners", "purposes")
     roles = [
-        {"role": r.name, "rows": r.row_filter or "all", "description": r.description}
+        {
+            "role": r.name,
+            "rows": stored_filter_in_words(r.row_filter) if r.row_filter else "all",
+            "description": r.description,
+        }
         for r in message.roles
     ]
     sections = [Section("Roles", Listing(roles, ("role", "rows", "description"), "None."))]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from cli.commands import MeshCommand
+from cli.filters import filter_in_words
 from cli.output import Detail, Listing, Section
 from cli.reasons import reason_records
 from cli.receipts import Ending, Receipt, StoredDecision, read_receipt
@@ -133,7 +134,7 @@ def _section(
     else:
         columns = ("column", "mask", "rules", "because")
         inner.append(Section("Masked columns", Listing(masked, columns, "None.")))
-        rows = Listing(_rows(decision, said), ("rule", "filter", "because"), "All.")
+        rows = Listing(_rows(decision, said), ("keeps", "rule", "because"), "All.")
         inner.append(Section("Rows", rows))
     fields = ["verdict", "agreement", "contract_version", "policy_digest", "engine"]
     fields += [name for name in ("limits", "valid_until") if record[name]]
@@ -163,6 +164,7 @@ def _rows(decision: StoredDecision, said: Mapping[str, str]) -> list[dict[str, o
         {
             "rule": row.get("rule"),
             "filter": row.get("filter"),
+            "keeps": filter_in_words(row.get("filter")),
             "because": said.get(str(row.get("rule"))),
         }
         for row in decision.row_rules

@@ -2,21 +2,81 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
+from google.protobuf.message import Message
+
+from mesh.decisions.modules import TEST_SUFFIX
+from mesh.decisions.policy import Policy
 from mesh.evidence.canonical import canonical
 from mesh.evidence.events import EventType
-from mesh.v1 import audit_pb2
+from mesh.v1 import audit_pb2, policies_pb2
 from mesh.wire.times import to_timestamp
 from tests.unit.cli.samples import AGREEMENT_ID, RECEIPT_ID
+from tests.unit.cli.services import ControlPlane
 from tests.unit.cli.terminal import NOW
 
-DIGEST = "ab" * 32
-INPUT = {"action": "read", "now": "2026-11-24T22:00:00Z", "purpose": "crew-planning"}
-ALLOWED = {
+POLICIES = Path(__file__).parents[3] / "policies"
+POLICY = Policy(
+    {
+        f"library/{path.name}": path.read_text()
+        for path in sorted((POLICIES / "library").glob("*.rego"))
+        if not path.name.endswith(TEST_SUFFIX)
+    }
+)
+INPUT: dict[str, object] = {
+    "action": "read",
+    "now": "2026-11-24T22:00:00Z",
+    "purpose": "crew-planning",
+    "subject": {"kind": "user", "id": "ana", "teams": ["ops"]},
+    "agent": {"domain": "bookings", "id": "bookings-1"},
+    "product": {
+        "domain": "bookings",
+        "name": "reservations",
+        "version": "1.0.0",
+        "status": "active",
+        "purposes": ["crew-planning"],
+        "residency": None,
+        "legal_basis": None,
+    },
+    "dataset": {
+        "name": "passengers",
+        "classes": [
+            {
+                "id": "c0",
+                "classification": "confidential",
+                "category": "contact",
+                "tags": ["pii"],
+                "mask": "partial",
+            },
+            {
+                "id": "c1",
+                "classification": "public",
+                "category": None,
+                "tags": [],
+                "mask": None,
+            },
+        ],
+    },
+    "agreement": {
+        "id": AGREEMENT_ID,
+        "consumer": "user:ana",
+        "domain": "bookings",
+        "product": "reservations",
+        "purpose": "crew-planning",
+        "role": "analyst",
+        "datasets": ["passengers"],
+        "state": "active",
+        "start": "2026-11-01T00:00:00Z",
+        "until": "2027-02-22T22:00:00Z",
+        "row_filter": {"column": "country", "op": "eq", "value": "NL"},
+    },
+}
+ALLOWED: dict[str, object] = {
     "allow": True,
     "reasons": [],
     "masks": {
-        "c0": {"mask": "partial", "rules": ["library.classification"]},
+        "c0": {"mask": "partial", "rules": ["library.contract"]},
         "c1": {"mask": "clear", "rules": ["library.classification"]},
     },
     "rows": [
@@ -28,7 +88,7 @@ ALLOWED = {
     "limits": {},
     "valid_until": "2027-02-22T22:00:00Z",
 }
-DENIED = {
+DENIED: dict[str, object] = {
     "allow": False,
     "reasons": ["agreement.missing"],
     "masks": {},
@@ -46,12 +106,12 @@ def decided(decision: dict[str, object]) -> dict[str, object]:
         "dataset": "passengers",
         "agreement": AGREEMENT_ID if allowed else None,
         "contract_version": "1.0.0",
-        "input": INPUT,
+        "input": INPUT if allowed else {**INPUT, "agreement": None},
         "decision": decision,
-        "policy_digest": DIGEST,
+        "policy_digest": POLICY.digest,
         "engine": "regopy",
         "columns": [
-            {"column": "email", "mask": "partial", "rules": ["library.classification"]},
+            {"column": "email", "mask": "partial", "rules": ["library.contract"]},
             {"column": "tier", "mask": "clear", "rules": ["library.classification"]},
         ]
         if allowed
@@ -112,3 +172,27 @@ def refused_receipt(decision: dict[str, object] = DENIED) -> audit_pb2.Receipt:
         state="refused",
         events=[_event(1, EventType.REFUSED, data, 0)],
     )
+
+
+def serve_policy(control: ControlPlane, policy: Policy = POLICY) -> None:
+    """Let the control plane keep the modules under the digest that the evidence names."""
+    modules = [policies_pb2.PolicyModule(path=path) for path in sorted(policy.modules)]
+    control.answers["GetPolicy"] = policies_pb2.GetPolicyResponse(
+        policy=policies_pb2.Policy(digest=POLICY.digest, modules=modules, active=True)
+    )
+
+    def module(request: policies_pb2.GetPolicyModuleRequest) -> Message:
+        return policies_pb2.GetPolicyModuleResponse(
+            module=policies_pb2.PolicyModule(path=request.path, text=policy.modules[request.path])
+        )
+
+    control.answers["GetPolicyModule"] = module
+
+
+def aborted_receipt() -> audit_pb2.Receipt:
+    """A read that an agent's restart ended, so that nobody knows how much was handed out."""
+    receipt = allowed_receipt()
+    receipt.state = "aborted"
+    unknown = {"rows": None, "bytes": None, "duration_ms": None, "reason": "agent.restarted"}
+    receipt.events[1].CopyFrom(_event(2, EventType.ABORTED, unknown, 1))
+    return receipt

@@ -63,7 +63,7 @@ def test_rows_go_to_stdout_and_everything_else_to_stderr(ask: Run) -> None:
     assert done.code == 0
     assert done.out == 'id,name\n0,"n0"\n1,"n1"\n2,"n2"\n'
     assert samples.RECEIPT_ID in done.err
-    assert "masked passengers.email: partial (library.classification)" in done.err
+    assert "masked passengers.email: partial (library.contract)" in done.err
     assert "rows of passengers filtered by library.role" in done.err
     assert "tier" not in done.err
 
