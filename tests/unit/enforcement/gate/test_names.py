@@ -4,7 +4,7 @@ import string
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain_agent.enforcement.gate import Catalog, DatasetName, confirm
@@ -70,6 +70,7 @@ def test_one_two_and_three_parts_resolve(path: list[str]) -> None:
     assert resolve(path, CATALOG) == _FLIGHTS
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=5))
 def test_any_other_name_is_unknown(path: list[str]) -> None:
     if [lowered(part) for part in path] in (["flights"], ["weather"], ["passengers"]):
@@ -78,6 +79,7 @@ def test_any_other_name_is_unknown(path: list[str]) -> None:
         resolve(path, CATALOG)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_lower_case_changes_the_26_letters_alone(text: str) -> None:
     assert lowered(text) == "".join(
@@ -157,6 +159,7 @@ _PLACES = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(_PLACES), _IDENTIFIERS)
 def test_no_name_becomes_syntax(place: str, identifier: str) -> None:
     quoted = '"' + identifier.replace('"', '""') + '"'
@@ -167,6 +170,7 @@ def test_no_name_becomes_syntax(place: str, identifier: str) -> None:
     confirm(checked, serialize(text_of(checked.tree)), CATALOG)
 
 
+@settings(deadline=None)
 @given(_IDENTIFIERS)
 def test_no_text_becomes_syntax(text: str) -> None:
     quoted = "'" + text.replace("'", "''") + "'"

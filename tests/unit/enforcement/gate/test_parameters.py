@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import MeshError
@@ -75,6 +75,7 @@ def test_evidence_holds_no_text_literal(sql: str) -> None:
     assert literals == json.dumps(checked.redacted).count('"STRUCT_EXTRACT"')
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12).map(str) | st.from_regex(r"[a-z0-9]{8,20}", fullmatch=True))
 def test_evidence_of_two_values_is_the_same(value: str) -> None:
     def evidence(text: str) -> str:

@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain_agent.enforcement.gate import precheck
+from domain_agent.enforcement.gate import confirm, precheck
 from mesh.errors import (
     MeshError,
     StatementInvalid,
@@ -14,7 +14,14 @@ from mesh.errors import (
     StatementTooDeep,
     StatementTooLong,
 )
-from tests.unit.enforcement.gate.corpus import pass_gate, served
+from tests.unit.enforcement.gate.corpus import (
+    CATALOG,
+    pass_gate,
+    refused,
+    serialize,
+    served,
+    text_of,
+)
 
 
 def test_64_kib_pass_and_one_byte_more_does_not() -> None:
@@ -140,6 +147,7 @@ def test_parser_bomb_is_answered_quickly(name: str) -> None:
     assert time.perf_counter() - start < 3
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_passes_or_is_refused_with_a_reason(sql: str) -> None:
     try:
@@ -148,33 +156,35 @@ def test_any_text_passes_or_is_refused_with_a_reason(sql: str) -> None:
         assert refusal.reason.startswith("statement.")
 
 
-_WORDS = [
-    *sorted({word for sql in served() for word in sql.split()}),
-    *[
-        "read_csv('x')",
-        "stats(id)",
-        "'x.csv'",
-        ";",
-        "(",
-        ")",
-        "DELETE",
-        "FROM",
-        "COPY",
-        "TO",
-        "AS",
-        "duckdb_tables",
-        "$1",
-        "?",
-        ",",
-        "*",
-    ],
-    *["query('x')", "EXPLAIN", "DESCRIBE", "SHOW", "PIVOT"],
-]
+_DANGEROUS = """
+read_csv('x') stats(id) 'x.csv' ; ( ) DELETE FROM COPY TO AS duckdb_tables $1 ? , * query('x')
+EXPLAIN DESCRIBE SHOW PIVOT
+"""
+_WORDS = sorted({word for sql in [_DANGEROUS, *served()] for word in sql.split()})
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(_WORDS), max_size=25))
 def test_any_row_of_words_passes_or_is_refused_with_a_reason(words: list[str]) -> None:
     try:
         pass_gate(" ".join(words))
     except MeshError as refusal:
         assert refusal.reason.startswith("statement.")
+
+
+_STATEMENTS = [*served(), *(sql for _, sql in refused())]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(_STATEMENTS), st.sampled_from(_STATEMENTS), st.integers(), st.integers())
+def test_spliced_statements_are_refused_or_survive_their_rewriting(
+    first: str, second: str, cut: int, paste: int
+) -> None:
+    head, tail = first.split(" "), second.split(" ")
+    sql = " ".join([*head[: cut % (len(head) + 1)], *tail[paste % (len(tail) + 1) :]])
+    try:
+        checked = pass_gate(sql)
+    except MeshError as refusal:
+        assert refusal.reason.startswith("statement.")
+        return
+    confirm(checked, serialize(text_of(checked.tree)), CATALOG)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain_agent.enforcement.gate import check, confirm, load
@@ -61,6 +61,7 @@ def _assert_refused(tree: dict[str, object]) -> None:
     assert refusal.value.reason.startswith("statement.")
 
 
+@settings(deadline=None)
 @given(
     _places(dict),
     st.sampled_from(["extra", "with_ties", "", "querylocation"]),
@@ -74,6 +75,7 @@ def test_unknown_field_is_refused(
     _assert_refused(tree)
 
 
+@settings(deadline=None)
 @given(_places(dict), st.data())
 def test_missing_field_is_refused(
     place: tuple[dict[str, object], Path], data: st.DataObject
@@ -85,6 +87,7 @@ def test_missing_field_is_refused(
     _assert_refused(tree)
 
 
+@settings(deadline=None)
 @given(_places(), st.sampled_from(_VALUES))
 def test_value_of_another_kind_is_refused(
     place: tuple[dict[str, object], Path], value: object
@@ -96,6 +99,7 @@ def test_value_of_another_kind_is_refused(
     _assert_refused(tree)
 
 
+@settings(deadline=None)
 @given(
     _places(dict),
     st.sampled_from(["class", "type"]),
@@ -119,12 +123,13 @@ def test_node_of_another_class_is_refused(
     tree, path = place
     node = _at(tree, path)
     assert isinstance(node, dict)
-    if key not in node:
+    if node.get(key, value) == value:
         return
     node[key] = value
     _assert_refused(tree)
 
 
+@settings(deadline=None)
 @given(_places(str), st.sampled_from(["read_csv", "x\0y", "a" * 70_000, "secret"]))
 def test_word_changed_is_refused_or_stays_within_the_rules(
     place: tuple[dict[str, object], Path], value: str
@@ -140,6 +145,113 @@ def test_word_changed_is_refused_or_stays_within_the_rules(
     text = text_of(checked.tree)
     assert "read_csv(" not in text.replace('"', "")
     assert all(dataset.product in CATALOG.products for dataset in checked.datasets)
+
+
+_COLUMN = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": ["id"]}
+_SAMPLE = {"sample_size": 1, "is_percentage": False, "method": "System", "seed": -1}
+_FIXED: dict[str, object] = {
+    "sample": _SAMPLE,
+    "at_clause": {"unit": "VERSION", "expr": _COLUMN},
+    "ranking_expression": _COLUMN,
+    "delim_flipped": True,
+    "duplicate_eliminated_columns": [_COLUMN],
+    "nearest_count": 2,
+    "nearest_order_type": "DESCENDING",
+    "nearest_approx": True,
+    "export_state": True,
+    "key_targets": [_COLUMN],
+    "payload_aggregates": [_COLUMN],
+    "with_ordinality": "WITH_ORDINALITY",
+    "expected_names": ["x"],
+    "expected_types": [{"id": "BIGINT", "type_info": None}],
+    "catalog": "system",
+    "schema": "main",
+    "cte_name": "other",
+    "syntax_type": "SINGLE_ARROW",
+    "subquery_type": "NOT_EXISTS",
+    "join_type": "SINGLE",
+    "ref_type": "POSITIONAL",
+    "setop_type": "INVALID",
+    "limit_type": "OTHER",
+    "materialized": "OTHER",
+    "aggregate_handling": "NO_AGGREGATES_ALLOWED",
+    "null_order": "OTHER",
+    "exclude_clause": "OTHER",
+    "start": "INVALID",
+    "end": "INVALID",
+    "comparison_type": "COMPARE_IN",
+    "group_sets": [[99]],
+}
+_FREE_FLAGS = {
+    "columns",
+    "distinct",
+    "has_ignore_nulls",
+    "ignore_nulls",
+    "is_implicit",
+    "is_operator",
+    "setop_all",
+    "try_cast",
+    "union_all",
+}
+
+
+def _occurrences(keys: set[str]) -> Iterator[tuple[dict[str, object], Path]]:
+    """Each place, in a copy of its tree, of a field with one of the names."""
+    for tree in _TREES:
+        for path in _paths(tree):
+            if path and path[-1] in keys:
+                yield copy.deepcopy(dict(tree)), path
+
+
+def test_field_that_must_keep_its_value_is_refused_with_another() -> None:
+    seen = set()
+    for tree, path in _occurrences(set(_FIXED)):
+        key = str(path[-1])
+        if key in ("catalog", "schema") and "qualified_name" not in _fields(tree, path[:-1]):
+            continue  # a column's own qualifiers are free
+        seen.add(key)
+        _put(tree, path, _FIXED[key])
+        _assert_refused(tree)
+    assert seen == set(_FIXED)
+
+
+def test_no_flag_but_the_known_ones_is_free() -> None:
+    flags = {
+        str(path[-1])
+        for tree in _TREES
+        for path in _paths(tree)
+        if path and isinstance(_at(tree, path), bool) and path != ("error",)
+    }
+    assert flags - set(_FIXED) == _FREE_FLAGS
+
+
+def test_children_of_a_set_operation_stand_in_one_place_only() -> None:
+    tree = copy.deepcopy(dict(serialize("SELECT 1 UNION SELECT 2")))
+    node = _fields(tree, ("statements", 0, "node"))
+    children = node["children"]
+    assert isinstance(children, list)
+    for side in ("left", "right"):
+        _assert_refused(_with(tree, ("statements", 0, "node", side), children[0]))
+    for count in (0, 1):
+        _assert_refused(_with(tree, ("statements", 0, "node", "children"), children[:count]))
+
+
+def test_alias_where_none_can_be_is_refused() -> None:
+    for sql, path in (("SELECT 1", ()), ("SELECT * FROM flights, weather", ())):
+        tree = dict(serialize(sql))
+        _assert_refused(_with(tree, ("statements", 0, "node", "from_table", *path, "alias"), "x"))
+
+
+def _fields(tree: object, path: Path) -> dict[str, object]:
+    node = _at(tree, path)
+    assert isinstance(node, dict)
+    return node
+
+
+def _with(tree: dict[str, object], path: Path, value: object) -> dict[str, object]:
+    changed = copy.deepcopy(tree)
+    _put(changed, path, value)
+    return changed
 
 
 def test_names_held_twice_must_be_alike() -> None:
@@ -251,6 +363,7 @@ def test_two_statements_are_not_one() -> None:
         check({"error": False, "statements": statements * 2}, CATALOG)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(served()))
 def test_checking_a_checked_tree_changes_nothing(sql: str) -> None:
     once = pass_gate(sql)
