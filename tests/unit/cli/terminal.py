@@ -1,6 +1,7 @@
 """Runs `mesh` in this process, in a pipe or in a terminal of a given size."""
 
 import io
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -56,7 +57,12 @@ class Clock:
         self.during_pause()
 
 
-def runner(home: Path, defaults: Mapping[str, str], clock: Clock) -> Run:
+def runner(
+    home: Path,
+    defaults: Mapping[str, str],
+    clock: Clock,
+    now: Callable[[], datetime] = lambda: NOW,
+) -> Run:
     """A runner whose variables start with the defaults; without a size it is in a pipe."""
 
     def invoke(
@@ -72,10 +78,10 @@ def runner(home: Path, defaults: Mapping[str, str], clock: Clock) -> Run:
             home=home,
             out=terminal(out, known, size or (80, 24)),
             err=terminal(err, known, size or (80, 24)),
-            now=lambda: NOW,
+            now=now,
             monotonic=clock.monotonic,
             pause=clock.pause,
-            new_id=lambda: "00000000-0000-4000-8000-000000000001",
+            new_id=lambda: str(uuid.uuid4()),
         )
         with redirect_stdout(out), redirect_stderr(err):
             code = run(arguments, environment)
