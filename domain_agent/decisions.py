@@ -18,9 +18,7 @@ class DecisionsService(decisions_pb2_grpc.DecisionServiceServicer):
 
     name: str = decisions_pb2.DESCRIPTOR.services_by_name["DecisionService"].full_name
 
-    def __init__(
-        self, holder: SnapshotHolder, decider: DatasetDecider, verifier: Verifier
-    ) -> None:
+    def __init__(self, holder: SnapshotHolder, decider: DatasetDecider, verifier: Verifier) -> None:
         self._holder, self._decider, self._verifier = holder, decider, verifier
 
     def register(self, server: grpc.Server) -> None:

@@ -187,4 +187,4 @@ def _rebuilt(handler: Handler, behaviour: Behaviour, request_streaming: bool) ->
 
 def _abort(context: grpc.ServicerContext, error: errors.MeshError) -> Never:
     context.set_trailing_metadata(((status.DETAILS_KEY, status.details(error)),))
-    context.abort(status.code(error), error.message)
+    context.abort(status.code(error), status.text(error))

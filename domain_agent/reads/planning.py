@@ -16,7 +16,9 @@ class Planner:
         self._domain, self._sources, self._pseudonyms = domain, sources, pseudonyms
 
     def plan(self, decisions: Sequence[DatasetDecision]) -> Plan:
-        """The plan over all datasets of a statement."""
+        """The plan over all datasets of a statement; one over none, like `SELECT 1`, sees none."""
+        if not decisions:
+            return Plan(self._domain, (), ())
         return plan_statement(
             self._domain,
             [(planned, self._key(planned, made)) for made, planned in map(self._one, decisions)],

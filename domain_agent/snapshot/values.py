@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from google.protobuf.message import DecodeError
-from mesh.contracts.parse import read_contract
 
 from mesh.agreements.values import Agreement
+from mesh.contracts.parse import read_contract
 from mesh.contracts.values import Contract
 from mesh.decisions.policy import Policy
 from mesh.errors import AgentDigestMismatch

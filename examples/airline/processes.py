@@ -131,7 +131,9 @@ class Mesh:
                 }
             )
         )
-        self.agents[domain] = self._spawn(f"{domain}-1", ("domain_agent", "--config", str(config)))
+        self.agents[domain] = self._spawn(
+            f"{domain}-1", ("domain_agent", "--config", str(config)), inside
+        )
         self.agents[domain].wait_ready("serving ")
 
     @property

@@ -19,7 +19,7 @@ class MeshError(Exception):
     kind: ClassVar[Kind]
     reason: ClassVar[str]
 
-    def __init__(self, message: str, **metadata: str) -> None:
+    def __init__(self, message: str, /, **metadata: str) -> None:
         super().__init__(message)
         self.message = message
         self.metadata = metadata

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from mesh.errors import InternalError, MeshError
-from mesh.wire.status import DETAILS_KEY, code, details
+from mesh.wire.status import DETAILS_KEY, code, details, text
 
 # A status travels in HTTP/2 headers, of which clients take 8 KiB, and holds the message twice.
 _MAX_MESSAGE_BYTES = 2_500
@@ -34,4 +34,4 @@ def failure(error: Exception, method: str, log: logging.Logger) -> Failure:
     message = error.message.encode()
     if len(message) > _MAX_MESSAGE_BYTES:
         error.message = message[:_MAX_MESSAGE_BYTES].decode(errors="ignore") + " …"
-    return Failure(code(error), error.message, ((DETAILS_KEY, details(error)),))
+    return Failure(code(error), text(error), ((DETAILS_KEY, details(error)),))

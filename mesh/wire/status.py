@@ -20,6 +20,16 @@ def code(error: errors.MeshError) -> grpc.StatusCode:
     return grpc.StatusCode[error.kind.grpc_status]
 
 
+def text(error: errors.MeshError) -> str:
+    """What clients show that read no details: the message, its reason id, and the receipt."""
+    return error.message + _suffix(error.reason_id, error.metadata)
+
+
+def _suffix(reason_id: str, metadata: Mapping[str, str]) -> str:
+    receipt = metadata.get("receipt")
+    return f" [{reason_id}]" if receipt is None else f" [{reason_id}, receipt {receipt}]"
+
+
 def details(error: errors.MeshError, extra: Mapping[str, str] | None = None) -> bytes:
     """The serialised google.rpc.Status to send as `grpc-status-details-bin`."""
     info = error_details_pb2.ErrorInfo(
@@ -29,7 +39,7 @@ def details(error: errors.MeshError, extra: Mapping[str, str] | None = None) -> 
     )
     packed = any_pb2.Any()
     packed.Pack(info)
-    status = status_pb2.Status(code=code(error).value[0], message=error.message, details=[packed])
+    status = status_pb2.Status(code=code(error).value[0], message=text(error), details=[packed])
     return bytes(status.SerializeToString())
 
 
@@ -54,13 +64,14 @@ def _from_details(raw: bytes, call_code: grpc.StatusCode) -> errors.MeshError:
         detail.Unpack(info)
     reason = info.reason.lower().replace("_", ".", 1)
     metadata = dict(info.metadata)
+    message = status.message.removesuffix(_suffix(metadata.get("id", reason), metadata))
     known = _REASONS.get(reason)
     if known is not None:
         if metadata.get("id") == reason:
             del metadata["id"]
-        return known(status.message, **metadata)
+        return known(message, **metadata)
     kind = _KINDS_BY_STATUS.get(call_code.name, errors.Bug)
-    return _unregistered(kind, reason, status.message, metadata)
+    return _unregistered(kind, reason, message, metadata)
 
 
 def _unregistered(

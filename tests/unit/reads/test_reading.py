@@ -1,0 +1,141 @@
+"""A reading hands out what is still allowed, and ends exactly once with its evidence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from domain_agent.flight.ports import ReadContext
+from domain_agent.reads.reading import GovernedReading
+from domain_agent.reads.receipts import Receipts, Statement
+from domain_agent.spool.files import Files
+from domain_agent.spool.spool import Spool, SpoolLimits
+from domain_agent.worker.running import Batch
+from mesh.errors import EvidenceUnavailable, LimitRows, StatementFailed, StatementRevoked
+from mesh.evidence.events import EventType, UsageEvent
+from mesh.identity.principal import Caller, Principal, PrincipalKind
+from tests.unit.snapshot.scenes import NOW, SetClock
+
+ANA = Caller(Principal(PrincipalKind.USER, "ana"), "mesh:domain:bookings", "t", NOW)
+
+
+@dataclass
+class Running:
+    """What a worker would send: batches of some rows, then maybe a failure."""
+
+    rows: list[int]
+    failure: Exception | None = None
+    schema: bytes = b"schema"
+    closed: int = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        for rows in self.rows:
+            yield Batch(b"header", memoryview(b"x" * 10 * rows), rows)
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class Scene:
+    """A reading over a real spool."""
+
+    folder: Path
+    running: Running
+    limit: int | None = None
+    revoke_after: int | None = None
+    batches: int = 0
+    spool: Spool = field(init=False)
+    reading: GovernedReading = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spool = Spool(self.folder / "spool", Files(), SpoolLimits())
+        receipts = Receipts("/agents/bookings/one", "regopy", self.spool, lambda: NOW)
+        context = ReadContext(ANA, "crew-planning", frozenset(), "ipv4:127.0.0.1:1")
+        receipt = receipts.started(Statement("SELECT $1", context))
+        self.reading = GovernedReading(
+            self.running,  # type: ignore[arg-type]
+            receipt,
+            receipts,
+            self.guard,
+            self.limit,
+            SetClock(),
+        )
+
+    def guard(self) -> None:
+        self.batches += 1
+        if self.revoke_after is not None and self.batches > self.revoke_after:
+            raise StatementRevoked("it was revoked")
+
+    def events(self) -> list[UsageEvent]:
+        return self.spool.read_after(0, 1_000_000)
+
+
+def test_a_read_to_the_end_is_completed_with_its_totals(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Running([3, 4]))
+    assert [batch.rows for batch in scene.reading] == [3, 4]
+    scene.reading.close(None)
+    started, end = scene.events()
+    assert (started.type, end.type) == (EventType.STARTED, EventType.COMPLETED)
+    assert end.receipt == started.id == scene.reading.receipt
+    assert end.data == {"rows": 7, "bytes": 70, "duration_ms": 0}
+    assert scene.running.closed == 1
+
+
+def test_a_second_close_changes_nothing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Running([1]))
+    scene.reading.close("client_left")
+    scene.reading.close(None)
+    assert [event.type.state for event in scene.events()] == ["started", "aborted"]
+
+
+def test_a_revocation_stops_before_the_next_batch(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Running([3, 4, 5]), revoke_after=1)
+    handed = []
+    with pytest.raises(StatementRevoked):
+        handed.extend(batch.rows for batch in scene.reading)
+    end = scene.events()[-1]
+    assert end.type is EventType.ABORTED
+    assert (end.data["rows"], end.data["reason"]) == (3, "statement.revoked")
+
+
+def test_a_limit_is_never_exceeded(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Running([3, 4]), limit=6)
+    with pytest.raises(LimitRows):
+        list(scene.reading)
+    assert scene.events()[-1].data["rows"] == 3
+
+
+def test_a_limit_that_is_met_exactly_is_no_excess(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Running([3, 4]), limit=7)
+    assert sum(batch.rows for batch in scene.reading) == 7
+
+
+def test_a_failing_statement_is_aborted_with_its_reason(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Running([2], StatementFailed("it failed")))
+    with pytest.raises(StatementFailed):
+        list(scene.reading)
+    assert scene.events()[-1].data["reason"] == "statement.failed"
+
+
+def test_an_end_that_cannot_be_recorded_is_recorded_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene(tmp_path, Running([2]))
+
+    def full(_: object) -> UsageEvent:
+        raise EvidenceUnavailable("the disk is full")
+
+    monkeypatch.setattr(scene.spool, "append", full)
+    scene.reading.close(None)
+    assert "can't be recorded" in caplog.text
+    again = Spool(tmp_path / "spool", Files(), SpoolLimits())
+    receipts = Receipts("/agents/bookings/one", "regopy", again, lambda: datetime.now(UTC))
+    assert receipts.abort_unfinished() == 1
+    end = again.read_after(1, 1_000_000)[-1]
+    assert (end.type, end.data["reason"]) == (EventType.ABORTED, "agent.restarted")
+    assert end.data["rows"] is None
