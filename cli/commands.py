@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
+from textwrap import dedent
 from typing import Any, cast
 
 import click
@@ -28,7 +29,7 @@ class MeshCommand(click.Command):
         write_examples(self.examples, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [p for p in self.get_params(ctx) if p not in self._globals]
+        own = [p for p in super().get_params(ctx) if isinstance(p, click.Option)]
         for title, params in (("Options", own), ("Options of every command", self._globals)):
             records = [r for p in params if (r := p.get_help_record(ctx)) is not None]
             if records:
@@ -99,8 +100,8 @@ def write_examples(examples: str, formatter: click.HelpFormatter) -> None:
     if not examples:
         return
     with formatter.section("Examples"):
-        for line in examples.strip().splitlines():
-            formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+        for line in dedent(examples).strip().splitlines():
+            formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def _summary(command: click.Command | None) -> str:

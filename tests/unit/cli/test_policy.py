@@ -115,3 +115,13 @@ def test_show_lists_modules_and_prints_one(control: ControlPlane, run: Run) -> N
     assert text == evidence.POLICY.modules["library/access.rego"]
     told = json.loads(run("policy", "show", "library/access.rego", "-o", "json").out)
     assert told["text"] == text
+
+
+def test_schemas_beside_the_modules_are_no_data(folder: Path, bare: Run) -> None:
+    schemas = folder / "schemas"
+    schemas.mkdir()
+    for name in ("input.json", "other.json"):
+        (schemas / name).write_text('{"$schema": "http://json-schema.org/draft-07/schema#"}')
+    done = bare("policy", "test", str(folder), variables=WITH_OPA)
+    assert "1 of 2 passed" in done.err
+    assert bare("policy", "check", str(folder), variables=WITH_OPA).code == 0
