@@ -22,7 +22,7 @@ from control_plane.agents import store as agents
 from control_plane.agents.feed import Feed, Publisher
 from control_plane.agents.keys import TrustedTokenKeys
 from control_plane.agents.service import AgentService
-from control_plane.agents.sync import SyncParts
+from control_plane.agents.sync import SyncParts, SyncSession
 from control_plane.agreements.service import AgreementService
 from control_plane.audit.service import AuditService
 from control_plane.authorization import ENTRYPOINT, Authorization
@@ -119,6 +119,7 @@ class ControlPlane:
         self._engine = RegopyEngine(ENTRYPOINT)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="call")
         self._health = HealthServicer()
+        self._running: set[SyncSession] = set()
         self._exits = AsyncExitStack()
 
     async def start(self) -> str:
@@ -175,6 +176,11 @@ class ControlPlane:
         await self._health.enter_graceful_shutdown()
         self._notices.close()
         await server.stop(_STOP_SECONDS)
+        # A cancelled stream still has to tell that its agent is no longer connected.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_SECONDS):
+                while self._running:
+                    await asyncio.sleep(0.01)
 
     def _server(self, database: Database, keys: KeyRing) -> aio.Server:
         clock = self._sources.clock
@@ -202,6 +208,7 @@ class ControlPlane:
             feed=Feed(database, keys, clock),
             publisher=Publisher(keys, settings.lease, clock),
             notices=self._notices,
+            running=self._running,
             lease=settings.lease,
             clock=clock,
         )

@@ -34,7 +34,6 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
         self._keys = keys
         self._new_id = new_id
         self._new_secret = new_secret
-        self._sessions: dict[tuple[str, str], SyncSession] = {}
 
     def CreateJoinToken(
         self, request: agents_pb2.CreateJoinTokenRequest, context: object
@@ -82,17 +81,13 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
         """What the agent must enforce, as it changes; a later stream of the agent ends this."""
         domain, agent = _own_name(current_caller().principal)
         session = SyncSession(domain, agent, self._new_id(), self._parts)
-        older = self._sessions.get((domain, agent))
-        self._sessions[(domain, agent)] = session
-        if older is not None:
-            older.end()
-        try:
-            async with aclosing(session.run(request_iterator)) as responses:
-                async for response in responses:
-                    yield response
-        finally:
-            if self._sessions.get((domain, agent)) is session:
-                del self._sessions[(domain, agent)]
+        for older in self._parts.running:
+            if older.name == session.name:
+                older.end()
+        self._parts.running.add(session)
+        async with aclosing(session.run(request_iterator)) as responses:
+            async for response in responses:
+                yield response
 
     def ReportAgent(
         self, request: agents_pb2.ReportAgentRequest, context: object

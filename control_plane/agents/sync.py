@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,12 +18,13 @@ _MAX_REFUSAL_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class SyncParts:
-    """What every stream works with."""
+    """What every stream works with; each is in `running` until nothing of it runs any more."""
 
     database: Database
     feed: Feed
     publisher: Publisher
     notices: Notices
+    running: "set[SyncSession]"
     lease: timedelta
     clock: Callable[[], datetime]
 
@@ -44,6 +44,11 @@ class SyncSession:
         self._repeated = 0
         self._superseded = asyncio.Event()
 
+    @property
+    def name(self) -> tuple[str, str]:
+        """Domain and id of the agent."""
+        return self._domain, self._agent
+
     def end(self) -> None:
         """End the stream, because the agent connected again."""
         self._superseded.set()
@@ -52,18 +57,17 @@ class SyncSession:
         self, requests: AsyncIterator[agents_pb2.SyncRequest]
     ) -> AsyncGenerator[agents_pb2.SyncResponse, None]:
         """Everything to send, until the agent leaves, fails or connects again."""
-        acknowledged = await _hello(requests)
-        await asyncio.to_thread(self._open)
-        reader = asyncio.create_task(self._read(requests))
+        opening = reader = None
         try:
+            acknowledged = await _hello(requests)
+            opening = asyncio.create_task(asyncio.to_thread(self._open))
+            await asyncio.shield(opening)
+            reader = asyncio.create_task(self._read(requests))
             async for response in self._send(acknowledged, reader):
                 yield response
         finally:
-            reader.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await reader
             # Shielded, so that a cancelled stream still leaves the agent as not connected.
-            await asyncio.shield(asyncio.to_thread(self._close))
+            await asyncio.shield(asyncio.create_task(self._finish(opening, reader)))
 
     async def _send(
         self, acknowledged: int, reader: asyncio.Task[None]
@@ -161,6 +165,19 @@ class SyncSession:
         if message.revision > self._repeated:
             self._repeated = message.revision
             self._repeat.set()
+
+    async def _finish(
+        self, opening: asyncio.Task[None] | None, reader: asyncio.Task[None] | None
+    ) -> None:
+        try:
+            if reader is not None:
+                reader.cancel()
+                await asyncio.gather(reader, return_exceptions=True)
+            if opening is not None:
+                await asyncio.gather(opening, return_exceptions=True)
+                await asyncio.to_thread(self._close)
+        finally:
+            self._parts.running.discard(self)
 
     def _open(self) -> None:
         now = self._parts.clock()

@@ -120,6 +120,12 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         )
 
     def _append(self, tx: Transaction, domain: str, agent: str, event: UsageEvent) -> None:
+        twin = store.sequence_of(tx, domain, agent, event.id)
+        if twin is not None:
+            raise EvidenceConflict(
+                f"event {event.sequence} has the id of event {twin}; ids are unique",
+                sequence=str(event.sequence),
+            )
         known = store.find_receipt(tx, event.receipt)
         if known is not None and (known.domain, known.agent) != (domain, agent):
             raise EvidenceInvalid(

@@ -55,6 +55,17 @@ def same_as_stored(tx: Transaction, domain: str, agent: str, event: UsageEvent) 
     return row is not None and row.document == encode_event(event)
 
 
+def sequence_of(tx: Transaction, domain: str, agent: str, event_id: str) -> int | None:
+    """The sequence under which an agent's event of that id is stored."""
+    return tx.exec(
+        select(UsageEventRow.sequence).where(
+            UsageEventRow.domain == domain,
+            UsageEventRow.agent == agent,
+            UsageEventRow.id == event_id,
+        )
+    ).one_or_none()
+
+
 def add_event(
     tx: Transaction, domain: str, agent: str, event: UsageEvent, stored: datetime
 ) -> None:

@@ -81,6 +81,12 @@ class Wanted:
     product: str = ""
     since: datetime | None = None
 
+    def __post_init__(self) -> None:
+        if self.kind not in ("", "read", "change"):
+            raise RequestInvalid(
+                f"kind is {self.kind!r}; it is read, change, or empty for both", field="kind"
+            )
+
 
 def sight_of(principal: Principal) -> Sight:
     """Auditor, security and admin see everything, owners and stewards their domains."""

@@ -2,19 +2,23 @@
 
 import asyncio
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from control_plane.app import ControlPlane, Sources, system_sources
 from control_plane.settings import Settings
+from mesh.errors import MeshError
 from mesh.identity.tokens import agent_token
 from mesh.v1 import (
     agents_pb2,
@@ -29,6 +33,7 @@ from mesh.v1 import (
     purposes_pb2_grpc,
     status_pb2_grpc,
 )
+from mesh.wire.status import from_rpc_error
 
 
 class Clock:
@@ -145,20 +150,46 @@ def running(state: Path, lease: timedelta = timedelta(minutes=5)) -> Iterator[Pl
     real = system_sources()
     sources = Sources(clock, real.new_id, real.new_secret)
     settings = Settings(state=state, listen="127.0.0.1:0", lease=lease)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    started: Future[tuple[str, Callable[[], object]]] = Future()
+
+    async def serve() -> None:
+        control = ControlPlane(settings, sources)
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        try:
+            address = await control.start()
+        except BaseException as error:  # noqa: BLE001 - the waiting test raises it
+            started.set_exception(error)
+            return
+        started.set_result((address, lambda: loop.call_soon_threadsafe(stopping.set)))
+        await stopping.wait()
+        await control.stop()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    control = ControlPlane(settings, sources)
     try:
-        address = asyncio.run_coroutine_threadsafe(control.start(), loop).result(30)
+        address, stop = started.result(30)
         plane = Plane(address, state, clock)
         try:
             yield plane
         finally:
             for client in plane.clients:
                 client.channel.close()
-            asyncio.run_coroutine_threadsafe(control.stop(), loop).result(30)
+            stop()
     finally:
-        loop.call_soon_threadsafe(loop.stop)
         thread.join()
-        loop.close()
+
+
+def error_of(call: Callable[[], object]) -> MeshError:
+    """The mesh's error that a call ends with."""
+    with pytest.raises(grpc.RpcError) as refused:
+        call()
+    return from_rpc_error(refused.value, "the control plane")
+
+
+def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
