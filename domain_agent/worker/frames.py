@@ -62,22 +62,23 @@ def receive(end: socket.socket) -> Frame:
         known = FrameKind(kind)
     except ValueError:
         raise EOFError("a frame of no known kind") from None
-    content = memoryview(_exactly(end, first_size + second_size))
-    return Frame(known, number, rows, content[:first_size].tobytes(), content[first_size:])
+    first = _exactly(end, first_size)
+    return Frame(known, number, rows, first, memoryview(_exactly(end, second_size)))
 
 
-def _exactly(end: socket.socket, size: int) -> bytearray:
-    content = bytearray(size)
-    view = memoryview(content)
-    while view:
+def _exactly(end: socket.socket, size: int) -> bytes:
+    # `recv` reads into memory that nobody cleared before, which `recv_into` can't.
+    parts = []
+    while size:
         try:
-            received = end.recv_into(view, 0, socket.MSG_WAITALL)
+            part = end.recv(size, socket.MSG_WAITALL)
         except OSError as error:
             raise EOFError("the connection broke") from error
-        if not received:
+        if not part:
             raise EOFError("the other side is gone")
-        view = view[received:]
-    return content
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 _FAULTS: dict[str, type[errors.MeshError]] = {

@@ -17,6 +17,7 @@ class Lane:
         self._changed = threading.Condition()
         self._free: list[Child] = []
         self._taken: set[Child] = set()
+        self._stale: set[Child] = set()
         self._waiting = 0
         self._failure: AgentNotReady | None = None
         self._closed = False
@@ -46,13 +47,23 @@ class Lane:
     def give(self, child: Child) -> None:
         """The process has answered all of its command."""
         with self._changed:
-            self._taken.discard(child)
-            if not self._closed:
+            if not self._closed and child not in self._stale:
+                self._taken.discard(child)
                 # At the end, so that plans spread over the processes.
                 self._free.append(child)
                 self._changed.notify()
                 return
+        self.drop(child)
         child.dispose()
+
+    def renew(self) -> None:
+        """Replace every process, those at work when they have answered."""
+        with self._changed:
+            free, self._free = self._free, []
+            self._stale |= self._taken
+        for child in free:
+            child.dispose()
+            self._start()
 
     def drop(self, child: Child) -> None:
         """The process is dead or no longer fit: another starts in its place, once."""
@@ -60,6 +71,7 @@ class Lane:
             if child not in self._taken:
                 return
             self._taken.discard(child)
+            self._stale.discard(child)
             if self._closed:
                 return
         self._start()

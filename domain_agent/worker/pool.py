@@ -86,6 +86,10 @@ class WorkerPool:
             raise lost()
         return RunningStatement(answers, bytes(frame.second), self._settings.grace_seconds)
 
+    def renew(self) -> None:
+        """Forget every plan and key: processes are replaced, busy ones when they have answered."""
+        self._statements.renew()
+
     def close(self) -> None:
         """End every process."""
         self._syntax.close()

@@ -93,7 +93,9 @@ def _create(version: int) -> int:
 def _needed(package_root: Path) -> list[tuple[Path, int]]:
     both = _READ_FILE | _READ_DIR
     needed = [(Path(path), both) for path in _SYSTEM]
-    needed += [(package_root, _READ_DIR)]
+    # Beside a checkout lie files that are no code of ours, beside an installed package only code.
+    installed = (package_root / "duckdb").is_dir()
+    needed += [(package_root, both if installed else _READ_DIR)]
     needed += [(package_root / room, both) for room in ("mesh", "domain_agent")]
     needed += [(Path(prefix), both) for prefix in {sys.prefix, sys.base_prefix}]
     needed += [(Path(entry), both) for entry in sys.path if Path(entry) != package_root]

@@ -81,7 +81,7 @@ def _relation(
 
 def _rows_per_batch(schema: pa.Schema, batch_bytes: int) -> int:
     width = sum(_width(field.type) for field in schema)
-    rows = batch_bytes // 2 // max(width, 1)
+    rows = batch_bytes // 8 // max(width, 1)
     return max(_FEWEST_ROWS, min(_MOST_ROWS, rows // _FEWEST_ROWS * _FEWEST_ROWS))
 
 

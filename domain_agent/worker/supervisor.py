@@ -122,13 +122,20 @@ class Supervisor:
 
     def _run(self) -> None:
         while not self._closing:
-            for key, _ in self._selector.select(self._pause()):
-                if key.data is None:
-                    self._drain()
-                else:
-                    key.data()
-            for deadline in self._due():
-                deadline.strike()
+            try:
+                self._turn()
+            except Exception:
+                # The workers live only as long as this thread.
+                log.exception("the supervisor of the workers met a defect")
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._pause()):
+            if key.data is None:
+                self._drain()
+            else:
+                key.data()
+        for deadline in self._due():
+            deadline.strike()
 
     def _pause(self) -> float | None:
         with self._lock:

@@ -230,6 +230,21 @@ def test_more_waiting_statements_than_allowed_are_refused(folder: Path) -> None:
         assert read(pool, governed).num_rows == 6
 
 
+def test_renewal_replaces_every_process_that_knew_a_plan(pool: WorkerPool, governed: Plan) -> None:
+    assert read(pool, governed).num_rows == 6
+    before = children()
+    running = start(pool, governed, STREAM)
+    pool.renew()
+    next(iter(running))
+    running.close()
+    assert read(pool, governed).num_rows == 6
+    assert len(before - children()) == 1
+    before = children()
+    pool.renew()
+    assert read(pool, governed).num_rows == 6
+    assert len(before - children()) == 1
+
+
 def test_a_closed_pool_leaves_no_process(folder: Path, settings: PoolSettings) -> None:
     before = children()
     with WorkerPool(settings) as pool:
