@@ -2,7 +2,6 @@
 
 import io
 import logging
-import os
 import shutil
 import sys
 import time
@@ -58,13 +57,10 @@ def terminal(stream: TextIO, variables: Mapping[str, str], size: tuple[int, int]
     return Terminal(stream, is_terminal, width, height, colour)
 
 
-def surroundings() -> Environment:
-    """This process's own."""
-    # Otherwise gRPC's core logs beside our own messages.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+def surroundings(variables: Mapping[str, str]) -> Environment:
+    """This process's own, with the variables that it was given."""
     # What our own parts log is for servers; here errors are told once, by exit code and sentence.
     logging.getLogger().addHandler(logging.NullHandler())
-    variables = dict(os.environ)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -55,7 +55,9 @@ root = MeshGroup(
 
 def main() -> None:
     """The console script."""
-    environment = surroundings()
+    # Otherwise gRPC's core logs beside our own messages.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    environment = surroundings(dict(os.environ))
     instruction = environment.variables.get("_MESH_COMPLETE")
     if instruction:
         sys.exit(shell_complete(root, {}, "mesh", "_MESH_COMPLETE", instruction))
