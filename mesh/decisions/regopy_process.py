@@ -1,15 +1,16 @@
 """A worker process that runs rego-cpp, from outside: asked, timed, and ended."""
 
+import importlib
 import json
 import multiprocessing
 import signal
 from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
 
-from mesh.decisions import regopy_worker
-from mesh.decisions.regopy_worker import EVALUATE, FAILED, LOAD, RESULT, UNDEFINED, Limits
+from mesh.decisions.regopy_protocol import EVALUATE, FAILED, LOAD, RESULT, UNDEFINED, Limits
 
 _START_SECONDS = 30.0
-_LOAD_CPU_SECONDS = 5.0
+LOAD_SECONDS = 2.0
 _PATIENCE = 20
 
 
@@ -24,8 +25,8 @@ class EvaluationFailed(Exception):
 class RegopyProcess:
     """One worker. Not thread-safe."""
 
-    def __init__(self, deadline: float) -> None:
-        """The deadline is in seconds of the worker's CPU time.
+    def __init__(self, deadline: float, load_seconds: float = LOAD_SECONDS) -> None:
+        """The deadline, and what loading may take, are in seconds of the worker's CPU time.
 
         A machine busy with other work does not use that up. A worker that gets no CPU at all is
         given up after twenty times as long on the wall's clock.
@@ -33,9 +34,9 @@ class RegopyProcess:
         self._deadline = deadline
         spawning = multiprocessing.get_context("spawn")
         self._connection, theirs = spawning.Pipe()
-        limits = Limits(load=_LOAD_CPU_SECONDS, evaluate=deadline)
+        limits = Limits(load=load_seconds, evaluate=deadline)
         self._process = spawning.Process(
-            target=regopy_worker.run, args=(theirs, limits), name="regopy", daemon=True
+            target=_serve, args=(theirs, limits), name="regopy", daemon=True
         )
         self._process.start()
         theirs.close()
@@ -90,7 +91,12 @@ class RegopyProcess:
         raise WorkerLost(f"no answer within {seconds:g} s")
 
 
+def _serve(connection: Connection, limits: Limits) -> None:
+    """Runs in the worker; only there is rego-cpp imported."""
+    importlib.import_module("mesh.decisions.regopy_worker").run(connection, limits)
+
+
 def _death(code: int | None, deadline: float) -> str:
-    if code == -signal.SIGPROF:  # the CPU time of the request is used up
-        return f"it took more than {deadline * 1000:g} ms of CPU time"
+    if code == -signal.SIGPROF:
+        return f"it used up its CPU time ({deadline * 1000:g} ms for one evaluation)"
     return f"its worker died with status {code}"

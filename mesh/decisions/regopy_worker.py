@@ -1,6 +1,5 @@
 """The process that runs rego-cpp, which can crash or hang on some policies and inputs.
 
-A request is one byte of operation and its body; a reply is one byte of outcome and its body.
 The kernel ends the process when a request used up its CPU time, whatever rego-cpp does then.
 """
 
@@ -9,20 +8,15 @@ import os
 import re
 import resource
 import signal
-from dataclasses import dataclass
+from functools import lru_cache
 from json.encoder import encode_basestring
 from multiprocessing.connection import Connection
 from typing import Any
 
 from regopy import Bundle, Interpreter, LogLevel, RegoError, rego_shared
 
-LOAD = b"L"
-EVALUATE = b"E"
-RESULT = b"+"
-UNDEFINED = b"0"
-FAILED = b"-"
+from mesh.decisions.regopy_protocol import FAILED, LOAD, RESULT, UNDEFINED, Limits
 
-MAX_MEMORY = 1 << 30
 _INT64 = range(-(2**63), 2**63)
 _library = rego_shared.rego
 _string, _null = _library.regoInputString, _library.regoInputNull
@@ -32,18 +26,9 @@ _object, _item = _library.regoInputObject, _library.regoInputObjectItem
 _ERROR = re.compile(r"\(error \d+:([^|(]*)\|(\d+)\|\d+\s*\(errormsg \d+:([^)]*)\)")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """CPU seconds that one request may use."""
-
-    load: float
-    evaluate: float
-
-
 def run(connection: Connection, limits: Limits) -> None:
     """Serve requests until the other side closes the connection."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     # A core file would hold the inputs of decisions, and those name people.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -125,10 +110,10 @@ def _add(value: object, item: Any) -> None:
     """Append an item, commonest kinds first; called a hundred times for one decision."""
     kind = type(item)
     if kind is str:
-        failed = _string(value, encode_basestring(item)[1:-1].encode())
+        failed = _string(value, _escaped(item))
     elif kind is dict:
         for key, part in item.items():
-            _add(value, key)
+            _string(value, _key(key))
             _add(value, part)
             _item(value)
         failed = _object(value, len(item))
@@ -146,6 +131,14 @@ def _add(value: object, item: Any) -> None:
         failed = _number(value, item) if kind is float else True
     if failed:
         raise ValueError("the input holds what rego-cpp can't")
+
+
+def _escaped(text: str) -> bytes:
+    return encode_basestring(text)[1:-1].encode()
+
+
+# Inputs have the same few keys, again and again.
+_key = lru_cache(maxsize=256)(_escaped)
 
 
 def _problems(error: str, modules: dict[str, str]) -> str:

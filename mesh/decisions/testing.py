@@ -3,13 +3,17 @@
 It can't measure coverage; OPA does that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mesh.decisions.engines import DEADLINE
-from mesh.decisions.modules import package_of, tests_in
+from mesh.decisions.modules import TEST_SUFFIX, package_of, tests_in
 from mesh.decisions.policy import Policy
 from mesh.decisions.regopy_process import EvaluationFailed, RegopyProcess, WorkerLost
 from mesh.errors import PolicyInvalid
+
+# Building `with` takes long: each copies the rules it reaches.
+_LOAD_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +31,22 @@ class TestOutcome:
 
 
 def run_tests(policy: Policy, deadline: float = DEADLINE) -> list[TestOutcome]:
-    """Every test's outcome by name. Raises PolicyInvalid when the modules do not load."""
-    entrypoints = sorted(
-        f"{package_of(path, text).replace('.', '/')}/{test}"
-        for path, text in policy.modules.items()
-        for test in tests_in(text)
-    )
-    if not entrypoints:
-        return []
-    runner = _Runner(policy, entrypoints, deadline)
+    """Every test's outcome, by module. Raises PolicyInvalid when a module does not load."""
+    tested = {path: text for path, text in policy.modules.items() if path.endswith(TEST_SUFFIX)}
+    others = {path: text for path, text in policy.modules.items() if path not in tested}
+    outcomes = []
+    for path, text in sorted(tested.items()):
+        package = package_of(path, text).replace(".", "/")
+        entrypoints = [f"{package}/{test}" for test in tests_in(text)]
+        if entrypoints:
+            outcomes += _outcomes({**others, path: text}, entrypoints, deadline)
+    return outcomes
+
+
+def _outcomes(
+    modules: Mapping[str, str], entrypoints: list[str], deadline: float
+) -> list[TestOutcome]:
+    runner = _Runner(modules, entrypoints, deadline)
     try:
         return [
             TestOutcome(entrypoint.replace("/", "."), runner.failure(entrypoint))
@@ -46,30 +57,32 @@ def run_tests(policy: Policy, deadline: float = DEADLINE) -> list[TestOutcome]:
 
 
 class _Runner:
-    """A worker with the policy loaded, replaced when a test ends it."""
+    """A worker with the modules loaded, replaced when a test ends it."""
 
-    def __init__(self, policy: Policy, entrypoints: list[str], deadline: float) -> None:
-        self._policy, self._entrypoints, self._deadline = policy, entrypoints, deadline
-        self._worker = self._start()
+    def __init__(self, modules: Mapping[str, str], entrypoints: list[str], deadline: float) -> None:
+        self._modules, self._entrypoints, self._deadline = modules, entrypoints, deadline
+        self._worker: RegopyProcess | None = self._start()
 
     def failure(self, entrypoint: str) -> str | None:
         """Why a test fails, or None."""
+        self._worker = self._worker or self._start()
         try:
             value = self._worker.evaluate(entrypoint, b"{}")
         except EvaluationFailed as failed:
             return str(failed)
         except WorkerLost as lost:
-            self._worker = self._start()
+            self._worker = None
             return str(lost)
         return None if value is True else "its value is not true"
 
     def end(self) -> None:
-        self._worker.end()
+        if self._worker is not None:
+            self._worker.end()
 
     def _start(self) -> RegopyProcess:
-        worker = RegopyProcess(self._deadline)
+        worker = RegopyProcess(self._deadline, _LOAD_SECONDS)
         try:
-            worker.load(self._policy.modules, self._entrypoints)
+            worker.load(self._modules, self._entrypoints)
         except EvaluationFailed as failed:
             worker.end()
             raise PolicyInvalid(f"the policy does not compile: {failed}") from None

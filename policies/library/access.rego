@@ -16,7 +16,7 @@ decision := {
 	"allow": true,
 	"reasons": [],
 	"masks": masks.chosen,
-	"rows": sort(role_rows | layers.rows),
+	"rows": [row | some row in (role_rows | layers.rows)],
 	"limits": layers.limits,
 	"valid_until": valid_until,
 } if {
@@ -25,7 +25,7 @@ decision := {
 
 decision := {
 	"allow": false,
-	"reasons": sort(unmet - hidden),
+	"reasons": sort([id | some id in (unmet - hidden)]),
 	"masks": {},
 	"rows": [],
 	"limits": {},
@@ -64,7 +64,7 @@ require["agreement.missing"] if {
 	input.agreement.domain == input.product.domain
 	input.agreement.product == input.product.name
 	input.agreement.state in {"active", "expired", "revoked"}
-	glob.match(layers.instant, [], input.agreement.start)
+	glob.match(instant, [], input.agreement.start)
 	input.agreement.start <= input.now
 }
 
@@ -73,7 +73,7 @@ require["agreement.missing"] if {
 # description: The agreement is past its end.
 require["agreement.expired"] if {
 	input.agreement.state != "expired"
-	glob.match(layers.instant, [], input.agreement.until)
+	glob.match(instant, [], input.agreement.until)
 	input.now < input.agreement.until
 }
 
@@ -117,11 +117,14 @@ require["column.unclassified"] if {
 # description: The input is malformed, or a layer of the policy stated something that can't be applied.
 require["policy.error"] if {
 	input.action == "read"
-	glob.match(layers.instant, [], input.now)
+	glob.match(instant, [], input.now)
 	role_stated
 	count(masks.chosen) == count(masks.classified)
 	layers.sound
 }
+
+# Whole seconds in UTC: such texts sort as the instants do, so they are compared as texts.
+instant := "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z"
 
 # An agreement names users, services and teams; another kind of subject has its teams only.
 consumers := {sprintf("%s:%s", [input.subject.kind, input.subject.id]) |

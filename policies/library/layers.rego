@@ -11,7 +11,7 @@ declared := {id | some id in data.mesh.declared.requirements}
 
 met := {id | data.mesh.organisation.require[id] == true} | {id | data.mesh.domain.require[id] == true}
 
-masks := {mask | some mask in data.mesh.organisation.masks} | {mask | some mask in data.mesh.domain.masks}
+masks := {wish | some wish in data.mesh.organisation.masks} | {wish | some wish in data.mesh.domain.masks}
 
 rows := {row | some row in data.mesh.organisation.rows} | {row | some row in data.mesh.domain.rows}
 
@@ -34,11 +34,11 @@ sound if {
 }
 
 are_masks(found, classes) if {
-	every mask in found {
-		object.keys(mask) == {"class", "mask", "rule"}
-		mask.class in classes
-		mask.mask in object.keys(ranks)
-		is_layered(mask.rule)
+	every wish in found {
+		object.keys(wish) == {"class", "mask", "rule"}
+		wish.class in classes
+		wish.mask in object.keys(ranks)
+		is_layered(wish.rule)
 	}
 }
 

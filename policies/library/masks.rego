@@ -10,13 +10,15 @@ import data.mesh.layers
 mildest_first := ["clear", "generalise", "partial", "pseudonym", "constant", "null", "drop"]
 
 # A class that no known mask fits gets none, and so the read is denied.
-chosen := library if count(layers.masks) == 0
+chosen := merged(library, layers.masks)
 
-chosen := {id: choice |
-	some id, own in library
-	choice := strengthened(own, [wish | some wish in layers.masks; wish.class == id])
+merged(own, wishes) := own if count(wishes) == 0
+
+merged(own, wishes) := {id: choice |
+	some id, before in own
+	choice := strengthened(before, [wish | some wish in wishes; wish.class == id])
 } if {
-	count(layers.masks) > 0
+	count(wishes) > 0
 }
 
 # METADATA
@@ -62,8 +64,8 @@ stricter(floor, wish) := {"mask": mildest_first[wish], "rules": ["library.classi
 stricter(floor, wish) := {"mask": mildest_first[floor], "rules": ["library.classification"]} if floor > wish
 
 # The mask of a class after a layer's wishes for it, each an object of rule and mask.
-strengthened(own, wishes) := {"mask": mildest_first[top], "rules": sort(rules)} if {
+strengthened(own, wishes) := {"mask": mildest_first[top], "rules": sort([id | some id in ids])} if {
 	top := max({layers.ranks[own.mask]} | {layers.ranks[wish.mask] | some wish in wishes})
-	mask := mildest_first[top]
-	rules := {rule | some rule in own.rules; own.mask == mask} | {wish.rule | some wish in wishes; wish.mask == mask}
+	strictest := mildest_first[top]
+	ids := {id | some id in own.rules; own.mask == strictest} | {wish.rule | some wish in wishes; wish.mask == strictest}
 }
