@@ -11,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import BigInteger, Connection, Engine, TypeDecorator, event
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, create_engine
 
 from control_plane.notices import Heads
@@ -94,16 +95,20 @@ def open_sqlite(path: Path) -> Engine:
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Bring the schema up to a migration. Raises SettingsInvalid for an unknown state of it."""
     config = migration_config()
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        try:
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
             command.upgrade(config, revision)
-        except CommandError as error:
-            raise SettingsInvalid(
-                f"the database {engine.url.database} can't be brought up to date: {error};"
-                " it may be of a newer version of the program"
-            ) from error
-        connection.commit()
+            connection.commit()
+    except CommandError as error:
+        raise SettingsInvalid(
+            f"the database {engine.url.database} can't be brought up to date: {error};"
+            " it may be of a newer version of the program"
+        ) from error
+    except DatabaseError as error:
+        raise SettingsInvalid(
+            f"the database {engine.url.database} can't be used: {error.orig}"
+        ) from error
 
 
 def migration_config() -> Config:

@@ -86,7 +86,17 @@ class Plane:
     address: str
     state: Path
     clock: Clock
+    loop: asyncio.AbstractEventLoop
     clients: list[Client] = field(default_factory=list)
+
+    def calls(self, method: str) -> int:
+        """How many handlers of a method run now."""
+
+        async def count() -> int:
+            names = [task.get_name() for task in asyncio.all_tasks()]
+            return sum(name.startswith("Handle") and f"/{method}]" in name for name in names)
+
+        return asyncio.run_coroutine_threadsafe(count(), self.loop).result(10)
 
     def client(self, token: str) -> Client:
         """A client with a token; empty means none."""
@@ -150,32 +160,31 @@ def running(state: Path, lease: timedelta = timedelta(minutes=5)) -> Iterator[Pl
     real = system_sources()
     sources = Sources(clock, real.new_id, real.new_secret)
     settings = Settings(state=state, listen="127.0.0.1:0", lease=lease)
-    started: Future[tuple[str, Callable[[], object]]] = Future()
+    started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
+    stopping = asyncio.Event()
 
     async def serve() -> None:
         control = ControlPlane(settings, sources)
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
         try:
             address = await control.start()
         except BaseException as error:  # noqa: BLE001 - the waiting test raises it
             started.set_exception(error)
             return
-        started.set_result((address, lambda: loop.call_soon_threadsafe(stopping.set)))
+        started.set_result((address, asyncio.get_running_loop()))
         await stopping.wait()
         await control.stop()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
-        address, stop = started.result(30)
-        plane = Plane(address, state, clock)
+        address, loop = started.result(30)
+        plane = Plane(address, state, clock, loop)
         try:
             yield plane
         finally:
             for client in plane.clients:
                 client.channel.close()
-            stop()
+            loop.call_soon_threadsafe(stopping.set)
     finally:
         thread.join()
 

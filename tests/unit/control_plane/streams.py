@@ -12,13 +12,13 @@ _SECONDS = 30
 class SyncStream:
     """Says hello at once; what the control plane says is taken one by one."""
 
-    def __init__(self, client: Client, acknowledged: int = 0) -> None:
+    def __init__(self, client: Client, acknowledged: int = 0, seconds: float = _SECONDS) -> None:
         self._requests: queue.SimpleQueue[agents_pb2.SyncRequest | None] = queue.SimpleQueue()
         hello = agents_pb2.SyncHello(acknowledged_revision=acknowledged)
         self.say(agents_pb2.SyncRequest(hello=hello))
         stub = agents_pb2_grpc.AgentServiceStub(client.channel)
         self.call = stub.Sync(
-            iter(self._requests.get, None), metadata=client.metadata, timeout=_SECONDS
+            iter(self._requests.get, None), metadata=client.metadata, timeout=seconds
         )
 
     def say(self, request: agents_pb2.SyncRequest) -> None:
