@@ -105,11 +105,17 @@ class Mesh:
         self.control.wait_ready("listening on ")
 
     def start_agent(
-        self, domain: str, data: Path, products: Path, inside: Sequence[str] = ()
+        self,
+        domain: str,
+        data: Path,
+        products: Path,
+        inside: Sequence[str] = (),
+        settings: Mapping[str, object] | None = None,
     ) -> None:
         """Start a domain's agent and wait until it serves; it enrols if it is new.
 
-        `inside` is a command that starts it in surroundings of its own.
+        `inside` is a command that starts it in surroundings of its own; `settings` are added to
+        agent.yaml.
         """
         folder = self.folder / domain
         folder.mkdir(exist_ok=True)
@@ -128,6 +134,7 @@ class Mesh:
                     "products": str(products),
                     "roots": [str(data)],
                     "join_token_file": "join.token",
+                    **(settings or {}),
                 }
             )
         )

@@ -18,7 +18,7 @@ def modules() -> Iterator[tuple[str, str]]:
 
 
 def imported(text: str) -> set[str]:
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

@@ -95,7 +95,7 @@ def test_a_second_close_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_revocation_stops_before_the_next_batch(tmp_path: Path) -> None:
     scene = Scene(tmp_path, Running([3, 4, 5]), revoke_after=1)
-    handed = []
+    handed: list[int] = []
     with pytest.raises(StatementRevoked):
         handed.extend(batch.rows for batch in scene.reading)
     end = scene.events()[-1]
