@@ -17,12 +17,11 @@ CATALOG = Catalog(
         "archive": frozenset({"orders"}),
     },
 )
-_PARSER = duckdb.connect()
 
 
 def serialize(sql: str) -> Mapping[str, object]:
     """What DuckDB makes of a text."""
-    row = _PARSER.cursor().execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    row = duckdb.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     assert row is not None
     return load(row[0])
 
@@ -30,7 +29,7 @@ def serialize(sql: str) -> Mapping[str, object]:
 def text_of(tree: Mapping[str, object]) -> str:
     """The text that DuckDB makes of a tree."""
     document = json.dumps(tree)
-    row = _PARSER.cursor().execute("SELECT json_deserialize_sql(?)", [document]).fetchone()
+    row = duckdb.execute("SELECT json_deserialize_sql(?)", [document]).fetchone()
     assert row is not None
     return str(row[0])
 
