@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 
 import duckdb
+import pyarrow as pa
 
 from domain_agent.worker.frames import Fault
 from mesh import errors
@@ -94,14 +95,13 @@ def fault(error: Exception, statement: str) -> Fault:
         )
     if isinstance(error, _BINDING):
         return Fault(invalid(str(error), statement), detail)
-    fatal = not isinstance(error, duckdb.Error) or isinstance(error, _BROKEN)
     return Fault(
         errors.StatementFailed(
             "the statement failed while it ran; what failed may hold data and is only in the"
             " agent's log. Casts that can fail are written TRY_CAST"
         ),
         detail,
-        fatal,
+        fatal=not isinstance(error, _ORDINARY) or _BROKEN.match(str(error)) is not None,
     )
 
 
@@ -111,7 +111,9 @@ _BINDING: tuple[type[Exception], ...] = (
     duckdb.ParserException,
     duckdb.SyntaxException,
 )
-_BROKEN: tuple[type[Exception], ...] = (duckdb.FatalException, duckdb.InternalException)
+# Once rows flow, Arrow passes on what DuckDB says in exceptions of its own.
+_ORDINARY: tuple[type[Exception], ...] = (duckdb.Error, pa.ArrowException, OSError)
+_BROKEN = re.compile(r"(FATAL|INTERNAL) Error", re.IGNORECASE)
 
 
 def _is_memory(error: Exception) -> bool:

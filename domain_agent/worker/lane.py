@@ -21,8 +21,9 @@ class Lane:
         self._waiting = 0
         self._failure: AgentNotReady | None = None
         self._closed = False
-        for _ in range(size):
-            self._start()
+        # One first, so that it need not share the processor: the rest follow when it is ready.
+        self._still_to_start = size - 1
+        self._start()
 
     def await_first(self) -> None:
         """Wait until one process is ready. Raises AgentNotReady where none can be."""
@@ -104,8 +105,12 @@ class Lane:
             self._waiting -= 1
 
     def _ready(self, child: Child) -> None:
-        self._failure = None
+        with self._changed:
+            self._failure = None
+            more, self._still_to_start = self._still_to_start, 0
         self.give(child)
+        for _ in range(more):
+            self._start()
 
     def _failed(self, failure: AgentNotReady) -> None:
         with self._changed:

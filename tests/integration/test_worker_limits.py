@@ -264,6 +264,19 @@ def test_what_failed_is_in_the_log_and_nowhere_else(
     assert "raw.example" not in str(failed.value.metadata) + failed.value.message
 
 
+def test_a_failure_after_the_first_rows_keeps_the_worker(pool: WorkerPool, governed: Plan) -> None:
+    before = children()
+    text = "CASE WHEN n = 900000 THEN email ELSE '1' END"
+    late = f"SELECT {text}::INTEGER AS x FROM {T}, range(1000000) r(n)"
+    running = start(pool, governed, late)
+    batches = iter(running)
+    assert next(batches).rows
+    with pytest.raises(errors.StatementFailed):
+        list(batches)
+    assert read(pool, governed).num_rows == 6
+    assert children() == before
+
+
 @pytest.mark.parametrize(
     ("sql", "says"),
     [
