@@ -1,10 +1,14 @@
 """The airline's mesh as real processes: one control plane, four agents; all of them end with us."""
 
 import contextlib
+import fcntl
 import os
+import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +26,7 @@ DATA = ROOT / ".cache" / "airline"
 DOMAINS = ("operations", "weather", "fleet", "bookings")
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+TERMINAL_COLUMNS = 76
 
 
 class ProcessFailed(Exception):
@@ -174,6 +179,32 @@ class Mesh:
             )
         return done
 
+    def mesh_on_terminal(self, token: str, *arguments: str, expect: int = 0) -> str:
+        """Run `mesh` as on a terminal of 76 columns; what a person sees of it."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, TERMINAL_COLUMNS, 0, 0))
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("mesh")), *arguments],
+            cwd=self.folder,
+            env=self._environment(
+                {
+                    "MESH_SERVER": self.server,
+                    "MESH_TOKEN": token,
+                    **({} if sys.stdout.isatty() else {"NO_COLOR": "1"}),
+                }
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        seen = _everything(ours)
+        if process.wait() != expect:
+            raise ProcessFailed(
+                f"mesh {' '.join(arguments)}: exit {process.returncode}, expected {expect}\n{seen}"
+            )
+        return seen
+
     def _spawn(self, name: str, module: Sequence[str], inside: Sequence[str] = ()) -> Service:
         log = self.folder / f"{name}.log"
         with log.open("a") as stderr:
@@ -193,6 +224,16 @@ class Mesh:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("MESH_")}
         config = str(self.folder / "mesh.yaml")
         return {**kept, "PYTHONPATH": str(ROOT), "MESH_CONFIG": config, **more}
+
+
+def _everything(terminal: int) -> str:
+    """What is written to a terminal until its other end closes."""
+    chunks: list[bytes] = []
+    # Linux reports the other end's closing as an error.
+    with os.fdopen(terminal, "rb", buffering=0) as file, contextlib.suppress(OSError):
+        while chunk := file.read(65_536):
+            chunks.append(chunk)
+    return b"".join(chunks).decode(errors="replace").replace("\r\n", "\n")
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ class Story:
         """The command that somebody types."""
         self._say(self._dim(f"   {who} $ mesh {shlex.join(arguments)}"))
 
-    def output(self, text: str, most: int = 14) -> None:
+    def output(self, text: str, most: int = 24) -> None:
         """What a command printed, indented; the middle is left out when it is long."""
         lines = text.rstrip().splitlines()
         for line in lines[:most]:
