@@ -8,7 +8,7 @@ requirement whose rule fails or is undefined still denies.
 import re
 from collections.abc import Mapping
 
-from mesh.decisions.modules import TEST_SUFFIX, code, names_data, package_of
+from mesh.decisions.modules import TEST_SUFFIX, at, check_data, code, package_of
 from mesh.decisions.policy import Policy
 from mesh.errors import PolicyInvalid
 
@@ -49,13 +49,13 @@ def required(path: str, text: str) -> list[str]:
     for match in _REQUIRE.finditer(code(text)):
         if match.group(1) is None:
             raise PolicyInvalid(
-                f"{_at(path, text, match.start())}: write each requirement as "
+                f"{at(path, text, match.start())}: write each requirement as "
                 f'`require["{layer}.some_id"] if ...`'
             )
         id_ = text[match.start(1) : match.end(1)]
         if _ID.fullmatch(id_) is None or not id_.startswith(f"{layer}."):
             raise PolicyInvalid(
-                f"{_at(path, text, match.start())}: a requirement of this layer is named "
+                f"{at(path, text, match.start())}: a requirement of this layer is named "
                 f"`{layer}.<lower_case>`; found {id_!r}"
             )
         ids.add(id_)
@@ -64,19 +64,14 @@ def required(path: str, text: str) -> list[str]:
 
 def _check_place(path: str, text: str) -> None:
     package = package_of(path, text)
-    for position, name in names_data(text):
-        if name != "mesh":
-            raise PolicyInvalid(
-                f"{_at(path, text, position)}: policies read the input and `data.mesh.`..., "
-                "nothing else, so that decisions can be recomputed"
-            )
+    check_data(path, text)
     layer = path.partition("/")[0]
     if layer in LAYERS:
         if package != f"mesh.{layer}" and not package.startswith(f"mesh.{layer}."):
             raise PolicyInvalid(f"{path}: its package is `mesh.{layer}`; found `{package}`")
         for match in _SET.finditer(code(text)):
             raise PolicyInvalid(
-                f"{_at(path, text, match.start())}: a layer states {match.group(1)} as "
+                f"{at(path, text, match.start())}: a layer states {match.group(1)} as "
                 f"`{match.group(1)} contains ... if ...`"
             )
     elif layer != "library" and path != DECLARED_PATH:
@@ -96,7 +91,3 @@ def _declared(modules: Mapping[str, str]) -> str | None:
     ids = sorted({id_ for path, text in layered.items() for id_ in required(path, text)})
     listed = ", ".join(f'"{id_}"' for id_ in ids)
     return f"package mesh.declared\n\nrequirements := [{listed}]\n"
-
-
-def _at(path: str, text: str, position: int) -> str:
-    return f"{path}:{text.count(chr(10), 0, position) + 1}"

@@ -70,6 +70,21 @@ def names_data(text: str) -> Iterator[tuple[int, str]]:
             yield match.start(), match.group(2) or ""
 
 
+def check_data(path: str, text: str) -> None:
+    """Raise PolicyInvalid when a module may look at other data than its own policy's."""
+    for position, name in names_data(text):
+        if name != "mesh":
+            raise PolicyInvalid(
+                f"{at(path, text, position)}: policies read the input and `data.mesh.`..., "
+                "nothing else, so that decisions can be recomputed"
+            )
+
+
+def at(path: str, text: str, position: int) -> str:
+    """`path:line` of a position."""
+    return f"{path}:{text.count(chr(10), 0, position) + 1}"
+
+
 def turns_by_itself(policy: Policy) -> bool:
     """Whether a module may look at `now` although its package states no `valid_until`."""
     packages = {path: package_of(path, text) for path, text in policy.modules.items()}

@@ -16,13 +16,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mesh.decisions.engines import ACCESS_ENTRYPOINT, DEADLINE
-from mesh.decisions.modules import names_data, package_span
+from mesh.decisions.modules import check_data, names_data, package_span
 from mesh.decisions.policy import Policy
 from mesh.errors import PolicyError, PolicyInvalid
 
 _log = logging.getLogger(__name__)
 _INSTANCE = re.compile(r"[a-z][a-z0-9_]*")
 _PATH = re.compile(r"[a-z0-9_/-]+\.rego")
+_PREFIX = re.compile(r"meshwarden\.[a-z0-9_]+\.p[0-9a-f]{64}\.")
 _ADMINISTRATION_SECONDS = 10.0
 _PATIENCE = 20
 
@@ -149,16 +150,16 @@ class OpaEngine:
         waiting = dict(sorted(modules.items()))
         while waiting:
             refused: dict[str, str] = {}
-            problem = ""
+            problems: list[str] = []
             for id_, text in waiting.items():
                 try:
                     self._client.update_policy_from_string(text, id_, rego_compat=False)
                 except self._upload_refused as error:
                     refused[id_] = text
-                    problem = problem or _problem(id_, error)
+                    problems.append(_problem(id_, error))
             if len(refused) == len(waiting):
                 self._remove(set(modules))
-                raise PolicyInvalid(f"the policy does not compile: {problem}")
+                raise PolicyInvalid("the policy does not compile: " + "; ".join(problems))
             waiting = refused
 
     def _remove_others(self, kept: Policy | None) -> None:
@@ -205,6 +206,7 @@ class OpaEngine:
     def _prefixed(self, policy: Policy, path: str) -> str:
         """The module's text with its package, and all it refers to, below the prefix."""
         text, prefix = policy.modules[path], self._prefix(policy)
+        check_data(path, text)
         places = [position + len("data.") for position, _ in names_data(text)]
         places.append(package_span(path, text)[0])
         for position in sorted(places, reverse=True):
@@ -213,8 +215,8 @@ class OpaEngine:
 
 
 def _problem(id_: str, error: Any) -> str:
+    """`path:line: what`, with names as the module has them."""
     path = id_.split("/", 3)[3]
-    for found in error.errors or []:
-        row = found.get("location", {}).get("row", 0)
-        return f"{path}:{row}: {found.get('message')}"
-    return f"{path}: {error}"
+    found: list[dict[str, Any]] = error.errors or []
+    said = "; ".join(f"{e.get('location', {}).get('row')}: {e.get('message')}" for e in found)
+    return f"{path}:{_PREFIX.sub('', said) or error}"
