@@ -101,7 +101,8 @@ def build(settings: AgentSettings) -> Agent:
     engine = _engine(settings.engine)
     decider = Decider(engine)
     pseudonyms = PseudonymKeys(settings.state / "pseudonyms", files)
-    holder = _holder(settings, clock, files, decider, pseudonyms)
+    pool = WorkerPool(_pool_settings(settings))
+    holder = _holder(settings, clock, files, decider, pseudonyms, pool)
     holder.restore(Receiver(settings.domain, trust.snapshot_keys, 0))
     source = agent_source(settings.domain, settings.id)
     receipts = Receipts(source, engine.name, spool, clock.now)
@@ -109,7 +110,6 @@ def build(settings: AgentSettings) -> Agent:
     if aborted:
         log.warning("ended %d reads that an earlier process left open", aborted)
 
-    pool = WorkerPool(_pool_settings(settings))
     datasets = DatasetDecider(settings.domain, settings.id, decider, clock.now)
     reads = GovernedReads(
         holder=holder,
@@ -171,14 +171,15 @@ def _holder(
     files: Files,
     decider: Decider,
     pseudonyms: PseudonymKeys,
+    pool: WorkerPool,
 ) -> SnapshotHolder:
     def activate(snapshot: Snapshot) -> None:
         if decider.policy_digest != snapshot.policy.digest:
             decider.load(snapshot.policy)
         now = clock.now()
-        pseudonyms.destroy(
-            a.id for a in snapshot.agreements if a.state_at(now) is not AgreementState.ACTIVE
-        )
+        ended = (a.id for a in snapshot.agreements if a.state_at(now) is not AgreementState.ACTIVE)
+        if pseudonyms.destroy(ended):
+            pool.renew()
 
     store = SnapshotStore(settings.state / "snapshot", files)
     return SnapshotHolder(store, Lease(clock, settings.state / "time", files), activate)

@@ -78,6 +78,9 @@ class Reads(Protocol):
     def prepare(self, context: ReadContext, sql: str) -> Prepared:
         """Check and plan a statement."""
 
+    def bind(self, context: ReadContext, prepared: Prepared, parameters: bytes) -> Prepared:
+        """The statement with the schema it has for parameters of these types."""
+
     def open(self, context: ReadContext, prepared: Prepared, parameters: bytes | None) -> Reading:
         """Decide anew and start; `parameters` is an IPC stream of one row."""
 

@@ -1,7 +1,7 @@
 """Statements between calls: prepared ones with their parameters, and tickets to read them once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from domain_agent.flight.commands import encode
 from domain_agent.flight.handles import HandleLimits, Handles
@@ -47,10 +47,10 @@ class Statements:
 
     def bind(self, context: ReadContext, handle: bytes, parameters: bytes | None) -> None:
         """Replace what is bound to a prepared statement."""
-        statement = self.kept(context, handle)
-        self._prepared.replace(
-            _principal(context), handle, replace(statement, parameters=parameters)
-        )
+        prepared = self.kept(context, handle).prepared
+        if parameters is not None:
+            prepared = self._reads.bind(context, prepared, parameters)
+        self._prepared.replace(_principal(context), handle, Statement(prepared, parameters))
 
     def close(self, context: ReadContext, handle: bytes) -> None:
         """Give up a prepared statement."""

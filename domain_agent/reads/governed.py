@@ -14,6 +14,7 @@ from domain_agent.reads.planning import Planner
 from domain_agent.reads.reading import GovernedReading
 from domain_agent.reads.receipts import Receipts, Statement
 from domain_agent.reads.refusals import refusal
+from domain_agent.reads.schemas import Schemas
 from domain_agent.reads.statements import CheckedSql, Statements
 from domain_agent.snapshot.holder import SnapshotHolder
 from domain_agent.snapshot.values import Snapshot
@@ -67,6 +68,7 @@ class GovernedReads:
         self._holder, self._statements, self._decider = holder, statements, decider
         self._planner, self._receipts, self._pool = planner, receipts, pool
         self._clock, self._seconds = clock, statement_seconds
+        self._schemas = Schemas(pool)
 
     def prepare(self, context: ReadContext, sql: str) -> PreparedRead:
         """Check, decide and plan a statement; its schema is what the masked views give."""
@@ -77,16 +79,25 @@ class GovernedReads:
             checked = self._statements.check(sql, snapshot)
             record.sql = checked.redacted_sql
             allowed = self._allow(context, checked, snapshot, record)
-            schema = self._pool.describe(allowed.plan, checked.tree)
+            schema = self._schemas.schema(allowed.plan, checked)
+        return PreparedRead(checked, schema, checked.parameter_schema)
+
+    def bind(self, context: ReadContext, prepared: Prepared, parameters: bytes) -> PreparedRead:
+        """The statement with the schema it has for parameters of these types."""
+        checked = _prepared_here(prepared).checked
+        record = _Record(context, sql=checked.redacted_sql)
+        with _refusals_recorded(self._receipts, record):
+            snapshot = self._holder.current()
+            record.revision = snapshot.revision
+            allowed = self._allow(context, checked, snapshot, record)
+            schema = self._schemas.schema(allowed.plan, checked, parameters)
         return PreparedRead(checked, schema, checked.parameter_schema)
 
     def open(
         self, context: ReadContext, prepared: Prepared, parameters: bytes | None
     ) -> GovernedReading:
         """Decide anew, make the evidence durable, start."""
-        if not isinstance(prepared, PreparedRead):
-            raise TypeError(f"{type(prepared)} was not prepared here")
-        checked = prepared.checked
+        checked = _prepared_here(prepared).checked
         record = _Record(context, sql=checked.redacted_sql)
         with _refusals_recorded(self._receipts, record):
             snapshot = self._holder.current()
@@ -104,9 +115,7 @@ class GovernedReads:
                 running.close()
                 raise
         guard = _Guard(self, context, checked, allowed)
-        return GovernedReading(
-            running, receipt, self._receipts, guard, allowed.plan.row_limit, self._clock
-        )
+        return GovernedReading(running, receipt, self._receipts, guard, self._clock)
 
     def tables(self, context: ReadContext) -> Sequence[TableInfo]:
         """The datasets that an agreement of the caller covers, as the caller would read them."""
@@ -121,7 +130,7 @@ class GovernedReads:
                 plan = self._planner.plan((decision,))
                 table = f"{contract.domain}.{product}.{dataset.name}"
                 everything = self._statements.check(f"FROM {table}", snapshot)
-                schema = self._pool.describe(plan, everything.tree)
+                schema = self._schemas.schema(plan, everything)
                 found.append(
                     TableInfo(contract.domain, product, dataset.name, schema, dataset.description)
                 )
@@ -161,6 +170,12 @@ class GovernedReads:
         if self._clock.now() >= min(ends):
             raise TokenExpired("the token expired while the statement ran; issue a new one")
         return _Allowed(snapshot, self._planner.plan(decisions), min(ends))
+
+
+def _prepared_here(prepared: Prepared) -> PreparedRead:
+    if not isinstance(prepared, PreparedRead):
+        raise TypeError(f"{type(prepared)} was not prepared here")
+    return prepared
 
 
 class _Guard:

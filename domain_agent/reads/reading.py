@@ -8,7 +8,7 @@ from domain_agent.clock import Clock
 from domain_agent.flight.ports import Batch
 from domain_agent.reads.receipts import Receipts, Totals
 from domain_agent.worker.running import RunningStatement
-from mesh.errors import EvidenceUnavailable, LimitRows, MeshError
+from mesh.errors import EvidenceUnavailable, MeshError
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +22,12 @@ class GovernedReading:
         receipt: str,
         receipts: Receipts,
         guard: Callable[[], None],
-        row_limit: int | None,
         clock: Clock,
     ) -> None:
         self.receipt = receipt
         self.schema = running.schema
         self._running, self._receipts, self._guard = running, receipts, guard
-        self._row_limit, self._clock = row_limit, clock
+        self._clock = clock
         self._began = clock.elapsed()
         self._rows = self._bytes = 0
         self._closed = False
@@ -39,11 +38,6 @@ class GovernedReading:
         try:
             for batch in self._running:
                 self._guard()
-                if self._row_limit is not None and self._rows + batch.rows > self._row_limit:
-                    raise LimitRows(
-                        f"policy allows {self._row_limit} rows in one read; add a WHERE or a LIMIT",
-                        limit=str(self._row_limit),
-                    )
                 self._rows += batch.rows
                 self._bytes += len(batch.body)
                 yield Batch(batch.header, batch.body, batch.rows)

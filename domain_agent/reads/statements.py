@@ -18,6 +18,7 @@ _REMEMBERED = 512
 class CheckedSql:
     """A statement as it will run; `redacted_sql` has its literals replaced by parameters."""
 
+    sql: str
     tree: Mapping[str, object]
     datasets: tuple[DatasetName, ...]
     redacted_sql: str
@@ -58,6 +59,7 @@ class Statements:
         )
         statement = check(self._pool.parse(sql), catalog)
         return CheckedSql(
+            sql,
             statement.tree,
             statement.datasets,
             self._pool.render(statement.redacted),

@@ -37,6 +37,11 @@ def test_masks_hold_in_every_clause(town: Town) -> None:
     assert found["n"].to_pylist() == [0]
 
 
+def test_parameters_give_a_statement_its_types(town: Town) -> None:
+    read = town.reader().read("SELECT ? AS text, ? + 1 AS number", ["crew", 41])
+    assert read.to_pylist() == [{"text": "crew", "number": 42}]
+
+
 def test_a_restricted_column_without_a_mask_is_not_even_named(town: Town) -> None:
     table = town.reader().read("SELECT * FROM reservations.passengers LIMIT 1")
     assert "passport_number" not in table.column_names

@@ -99,6 +99,11 @@ class MemoryReads:
         bound = pa.schema([pa.field("0", schema.field(column).type)]) if column else _EMPTY
         return MemoryPrepared(name, column, encapsulated(schema), encapsulated(bound))
 
+    def bind(self, context: ReadContext, prepared: Prepared, parameters: bytes) -> MemoryPrepared:
+        assert isinstance(prepared, MemoryPrepared)
+        pa.ipc.open_stream(parameters).read_all()
+        return prepared
+
     def open(
         self, context: ReadContext, prepared: Prepared, parameters: bytes | None
     ) -> MemoryReading:

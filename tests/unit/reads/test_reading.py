@@ -13,7 +13,7 @@ from domain_agent.reads.receipts import Receipts, Statement
 from domain_agent.spool.files import Files
 from domain_agent.spool.spool import Spool, SpoolLimits
 from domain_agent.worker.running import Batch
-from mesh.errors import EvidenceUnavailable, LimitRows, StatementFailed, StatementRevoked
+from mesh.errors import EvidenceUnavailable, StatementFailed, StatementRevoked
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.identity.principal import Caller, Principal, PrincipalKind
 from tests.unit.snapshot.scenes import NOW, SetClock
@@ -46,7 +46,6 @@ class Scene:
 
     folder: Path
     running: Running
-    limit: int | None = None
     revoke_after: int | None = None
     batches: int = 0
     spool: Spool = field(init=False)
@@ -62,7 +61,6 @@ class Scene:
             receipt,
             receipts,
             self.guard,
-            self.limit,
             SetClock(),
         )
 
@@ -101,18 +99,6 @@ def test_a_revocation_stops_before_the_next_batch(tmp_path: Path) -> None:
     end = scene.events()[-1]
     assert end.type is EventType.ABORTED
     assert (end.data["rows"], end.data["reason"]) == (3, "statement.revoked")
-
-
-def test_a_limit_is_never_exceeded(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, Running([3, 4]), limit=6)
-    with pytest.raises(LimitRows):
-        list(scene.reading)
-    assert scene.events()[-1].data["rows"] == 3
-
-
-def test_a_limit_that_is_met_exactly_is_no_excess(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, Running([3, 4]), limit=7)
-    assert sum(batch.rows for batch in scene.reading) == 7
 
 
 def test_a_failing_statement_is_aborted_with_its_reason(tmp_path: Path) -> None:
