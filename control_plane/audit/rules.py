@@ -1,10 +1,11 @@
 """What the audit makes of an agent's events: order, and the facts it shows and searches by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from control_plane.timeline.rules import Read, Sight
-from mesh.errors import EvidenceGap, EvidenceInvalid
+from mesh.errors import EvidenceConflict, EvidenceGap, EvidenceInvalid
+from mesh.evidence.codec import encode_event
 from mesh.evidence.events import EventType, UsageEvent, agent_source
 
 MAX_APPEND_BYTES = 1024 * 1024
@@ -54,6 +55,44 @@ def check_continues(first: int, stored: int) -> None:
         )
 
 
+def check_same(events: Sequence[UsageEvent], stored: Mapping[int, bytes]) -> None:
+    """Refuse events that differ from those stored, by sequence. Raises EvidenceConflict."""
+    for event in events:
+        if stored.get(event.sequence) != encode_event(event):
+            raise EvidenceConflict(
+                f"another event is stored under sequence {event.sequence} of {event.source};"
+                " its log was forked or edited",
+                sequence=str(event.sequence),
+            )
+
+
+def check_ids(events: Sequence[UsageEvent], stored: Mapping[str, int]) -> None:
+    """Refuse an id for a second event; `stored` are sequences by id. Raises EvidenceConflict."""
+    seen = dict(stored)
+    for event in events:
+        twin = seen.setdefault(event.id, event.sequence)
+        if twin != event.sequence:
+            raise EvidenceConflict(
+                f"event {event.sequence} has the id of event {twin}; ids are unique",
+                sequence=str(event.sequence),
+            )
+
+
+def check_receipts(known: Iterable[Receipt], domain: str, agent: str) -> None:
+    """Refuse events of another agent's receipts. Raises EvidenceInvalid."""
+    for receipt in known:
+        if (receipt.domain, receipt.agent) != (domain, agent):
+            raise EvidenceInvalid(
+                f"receipt {receipt.id} is another agent's; {domain}/{agent} can't add to it"
+            )
+
+
+def receipt_of(read: Read, agent: str) -> Receipt:
+    """The receipt as of a read's latest event."""
+    state = read.action.removeprefix("read.")
+    return Receipt(read.receipt, read.domain, agent, state, read.actor)
+
+
 def may_see(sight: Sight, receipt: Receipt) -> bool:
     """Whether the receipt is in somebody's sight."""
     return sight.everything or receipt.domain in sight.domains or receipt.actor == sight.actor
@@ -89,10 +128,10 @@ def _summary(event: UsageEvent) -> str:
         case EventType.STARTED:
             return f"reading {', '.join(_datasets(data)) or 'no dataset'}"
         case EventType.COMPLETED:
-            return f"{_count(data.get('rows')):,} rows, {_count(data.get('bytes')):,} bytes"
+            return f"{_counted(data, 'rows')}, {_counted(data, 'bytes')}"
         case EventType.ABORTED:
             reason = _text(data.get("reason")) or "unknown reason"
-            return f"ended early ({reason}) after {_count(data.get('rows')):,} rows"
+            return f"ended early ({reason}) after {_counted(data, 'rows')}"
         case EventType.REFUSED:
             return _text(data.get("message")) or ", ".join(_texts(data.get("reasons")))
 
@@ -123,6 +162,12 @@ def _actor(data: Mapping[str, object]) -> str:
         return ""
     kind, subject = _text(principal.get("kind")), _text(principal.get("subject"))
     return f"{kind}:{subject}" if kind and subject else ""
+
+
+def _counted(data: Mapping[str, object], noun: str) -> str:
+    """`1 row`, `2,000 rows`."""
+    count = _count(data.get(noun))
+    return f"{count:,} {noun.removesuffix('s') if count == 1 else noun}"
 
 
 def _text(value: object) -> str:

@@ -1,7 +1,7 @@
 """AuditService: agents append evidence, people read the timeline."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 from control_plane.audit import rules, store
@@ -13,11 +13,12 @@ from control_plane.timeline.rules import (
     Entry,
     Sight,
     Wanted,
+    merged,
     page_limit,
     page_number,
     sight_of,
 )
-from mesh.errors import EvidenceConflict, EvidenceInvalid, ReceiptNotFound, TokenExpired
+from mesh.errors import ReceiptNotFound, TokenExpired
 from mesh.evidence.events import UsageEvent
 from mesh.v1 import audit_pb2, audit_pb2_grpc
 from mesh.wire.events import event_from_proto, event_to_proto
@@ -43,12 +44,11 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
             stored = store.stored_sequence(tx, domain, agent)
             if events:
                 rules.check_continues(events[0].sequence, stored)
-            for event in events:
-                if event.sequence <= stored:
-                    _check_same(tx, domain, agent, event)
-                else:
-                    self._append(tx, domain, agent, event)
-                    stored = event.sequence
+            _check_same(tx, domain, agent, [e for e in events if e.sequence <= stored])
+            new = [event for event in events if event.sequence > stored]
+            if new:
+                self._append(tx, domain, agent, new)
+                stored = new[-1].sequence
         return audit_pb2.AppendEventsResponse(stored_sequence=stored)
 
     def ListEntries(
@@ -103,7 +103,7 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         """A receipt with its events, for those who may see it."""
         sight = sight_of(current_caller().principal)
         with self._database.reading() as tx:
-            receipt = store.find_receipt(tx, request.id)
+            receipt = store.find_receipts(tx, [request.id]).get(request.id)
             if receipt is None or not rules.may_see(sight, receipt):
                 raise ReceiptNotFound(
                     f"there is no receipt {request.id!r} that you may see", receipt=request.id
@@ -119,25 +119,23 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
             )
         )
 
-    def _append(self, tx: Transaction, domain: str, agent: str, event: UsageEvent) -> None:
-        twin = store.sequence_of(tx, domain, agent, event.id)
-        if twin is not None:
-            raise EvidenceConflict(
-                f"event {event.sequence} has the id of event {twin}; ids are unique",
-                sequence=str(event.sequence),
-            )
-        known = store.find_receipt(tx, event.receipt)
-        if known is not None and (known.domain, known.agent) != (domain, agent):
-            raise EvidenceInvalid(
-                f"event {event.sequence} names a receipt of another agent",
-                sequence=str(event.sequence),
-            )
-        read = rules.read_of(event, domain)
-        store.add_event(tx, domain, agent, event, self._clock())
-        actor = read.actor if known is None else known.actor
-        store.put_receipt(tx, rules.Receipt(event.receipt, domain, agent, event.type.state, actor))
-        store.add_agreement_reads(tx, rules.agreements_of(event), event.receipt, event.time)
-        timeline.record_read(tx, read)
+    def _append(
+        self, tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent]
+    ) -> None:
+        twins = store.stored_ids(tx, domain, agent, [event.id for event in events])
+        rules.check_ids(events, twins)
+        reads = merged(rules.read_of(event, domain) for event in events)
+        known = store.find_receipts(tx, [read.receipt for read in reads])
+        rules.check_receipts(known.values(), domain, agent)
+        store.add_events(tx, domain, agent, events, self._clock())
+        receipts = [rules.receipt_of(read, agent) for read in reads]
+        store.add_receipts(tx, [one for one in receipts if one.id not in known])
+        store.move_receipts(tx, [one for one in receipts if one.id in known])
+        for event in events:
+            agreements = rules.agreements_of(event)
+            if agreements:
+                store.add_agreement_reads(tx, agreements, event.receipt, event.time)
+        timeline.record_reads(tx, reads)
 
     def _position(self) -> int:
         with self._database.reading() as tx:
@@ -148,13 +146,11 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
             return timeline.arrived(tx, sight, after, _TAIL_PAGE)
 
 
-def _check_same(tx: Transaction, domain: str, agent: str, event: UsageEvent) -> None:
-    if not store.same_as_stored(tx, domain, agent, event):
-        raise EvidenceConflict(
-            f"another event is stored under sequence {event.sequence} of {domain}/{agent};"
-            " its log was forked or edited",
-            sequence=str(event.sequence),
-        )
+def _check_same(tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent]) -> None:
+    """Refuse events that differ from those stored under their sequences."""
+    if events:
+        stored = store.stored_events(tx, domain, agent, [event.sequence for event in events])
+        rules.check_same(events, stored)
 
 
 def _to_proto(entry: Entry) -> audit_pb2.Entry:

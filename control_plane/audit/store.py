@@ -1,9 +1,10 @@
 """The audit's tables: usage events as they came, receipts, and which agreements were used."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Column, func
+from sqlalchemy import Column, func, insert, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.rules import Receipt
@@ -49,63 +50,70 @@ def stored_sequence(tx: Transaction, domain: str, agent: str) -> int:
     return latest or 0
 
 
-def same_as_stored(tx: Transaction, domain: str, agent: str, event: UsageEvent) -> bool:
-    """Whether exactly this event is stored under its sequence."""
-    row = tx.get(UsageEventRow, (domain, agent, event.sequence))
-    return row is not None and row.document == encode_event(event)
-
-
-def sequence_of(tx: Transaction, domain: str, agent: str, event_id: str) -> int | None:
-    """The sequence under which an agent's event of that id is stored."""
-    return tx.exec(
-        select(UsageEventRow.sequence).where(
+def stored_events(
+    tx: Transaction, domain: str, agent: str, sequences: Sequence[int]
+) -> dict[int, bytes]:
+    """The canonical form of an agent's events, by sequence, of those that are stored."""
+    rows = tx.exec(
+        select(UsageEventRow.sequence, UsageEventRow.document).where(
             UsageEventRow.domain == domain,
             UsageEventRow.agent == agent,
-            UsageEventRow.id == event_id,
-        )
-    ).one_or_none()
-
-
-def add_event(
-    tx: Transaction, domain: str, agent: str, event: UsageEvent, stored: datetime
-) -> None:
-    """Store an event byte for byte as its canonical form."""
-    tx.add(
-        UsageEventRow(
-            domain=domain,
-            agent=agent,
-            sequence=event.sequence,
-            id=event.id,
-            receipt=event.receipt,
-            document=encode_event(event),
-            stored=stored,
+            col(UsageEventRow.sequence).in_(sequences),
         )
     )
-    tx.flush()
+    return dict(rows.all())
 
 
-def put_receipt(tx: Transaction, receipt: Receipt) -> None:
-    """Store a receipt, or its new state."""
-    row = tx.get(ReceiptRow, receipt.id)
-    if row is None:
-        row = ReceiptRow(
-            id=receipt.id,
-            domain=receipt.domain,
-            agent=receipt.agent,
-            state=receipt.state,
-            actor=receipt.actor,
+def stored_ids(tx: Transaction, domain: str, agent: str, ids: Sequence[str]) -> dict[str, int]:
+    """The sequences of an agent's events, by id, of those that are stored."""
+    rows = tx.exec(
+        select(UsageEventRow.id, UsageEventRow.sequence).where(
+            UsageEventRow.domain == domain,
+            UsageEventRow.agent == agent,
+            col(UsageEventRow.id).in_(ids),
         )
-    row.state = receipt.state
-    tx.add(row)
-    tx.flush()
+    )
+    return dict(rows.all())
 
 
-def find_receipt(tx: Transaction, receipt: str) -> Receipt | None:
-    """The receipt of that id."""
-    row = tx.get(ReceiptRow, receipt)
-    if row is None:
-        return None
-    return Receipt(row.id, row.domain, row.agent, row.state, row.actor)
+def add_events(
+    tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent], stored: datetime
+) -> None:
+    """Store events byte for byte in their canonical form."""
+    tx.execute(
+        insert(UsageEventRow),
+        [
+            {
+                "domain": domain,
+                "agent": agent,
+                "sequence": event.sequence,
+                "id": event.id,
+                "receipt": event.receipt,
+                "document": encode_event(event),
+                "stored": stored,
+            }
+            for event in events
+        ],
+    )
+
+
+def add_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> None:
+    """Store new receipts."""
+    if receipts:
+        tx.execute(insert(ReceiptRow), [asdict(receipt) for receipt in receipts])
+
+
+def move_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> None:
+    """Store the new states of known receipts."""
+    if receipts:
+        states = [{"id": receipt.id, "state": receipt.state} for receipt in receipts]
+        tx.execute(update(ReceiptRow), states)
+
+
+def find_receipts(tx: Transaction, ids: Sequence[str]) -> dict[str, Receipt]:
+    """The receipts of those ids, of those that are stored."""
+    rows = tx.exec(select(ReceiptRow).where(col(ReceiptRow.id).in_(ids)))
+    return {row.id: _receipt(row) for row in rows}
 
 
 def events_of(tx: Transaction, receipt: Receipt) -> list[UsageEvent]:
@@ -125,10 +133,12 @@ def events_of(tx: Transaction, receipt: Receipt) -> list[UsageEvent]:
 def add_agreement_reads(
     tx: Transaction, agreements: Iterable[str], receipt: str, time: datetime
 ) -> None:
-    """Note which agreements a read rests on."""
-    for agreement in agreements:
-        if tx.get(AgreementReadRow, (agreement, receipt)) is None:
-            tx.add(AgreementReadRow(agreement=agreement, receipt=receipt, time=time))
+    """Note which agreements a read rests on; the first note stays."""
+    known = set(
+        tx.exec(select(AgreementReadRow.agreement).where(AgreementReadRow.receipt == receipt))
+    )
+    for agreement in set(agreements) - known:
+        tx.add(AgreementReadRow(agreement=agreement, receipt=receipt, time=time))
     tx.flush()
 
 
@@ -145,3 +155,7 @@ def first_reads(tx: Transaction, agreements: Iterable[str]) -> dict[str, datetim
 def count_receipts(tx: Transaction) -> int:
     """How many receipts are stored."""
     return tx.exec(select(func.count()).select_from(ReceiptRow)).one()
+
+
+def _receipt(row: ReceiptRow) -> Receipt:
+    return Receipt(row.id, row.domain, row.agent, row.state, row.actor)

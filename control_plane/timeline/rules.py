@@ -1,6 +1,7 @@
 """The timeline: every change of the mesh and every read, and who may see which."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mesh.errors import RequestInvalid
@@ -42,6 +43,21 @@ class Read:
     summary: str = ""
     rows: int = 0
     reasons: tuple[str, ...] = ()
+
+
+def merged(reads: Iterable[Read]) -> list[Read]:
+    """One read for each receipt: who and what of its first event, how it stands of its last."""
+    latest: dict[str, Read] = {}
+    for read in reads:
+        first = latest.pop(read.receipt, read)
+        latest[read.receipt] = replace(
+            read,
+            time=first.time,
+            actor=first.actor,
+            products=first.products,
+            purpose=first.purpose,
+        )
+    return list(latest.values())
 
 
 @dataclass(frozen=True, slots=True)

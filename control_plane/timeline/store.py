@@ -1,13 +1,16 @@
 """The timeline's tables. Revisions and positions are allocated under one row lock."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import JSON, Column, ColumnElement, exists, func, or_, tuple_, update
+from sqlalchemy import JSON, Column, ColumnElement, exists, func, insert, or_, tuple_, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import HEADS, Instant, Transaction
 from control_plane.notices import Heads
 from control_plane.timeline.rules import Change, Entry, Read, Sight, Wanted
+
+_READ, _CHANGE = "read", "change"
 
 
 class CounterRow(SQLModel, table=True):
@@ -46,13 +49,13 @@ class EntryProductRow(SQLModel, table=True):
 
 def record_change(tx: Transaction, change: Change) -> int:
     """Write a change; its new revision."""
-    heads = _allocate(tx, revisions=1)
+    heads = _allocate(tx, positions=1, revisions=1)
     tx.add(
         EntryRow(
             id=heads.position,
             position=heads.position,
             time=change.time,
-            kind="change",
+            kind=_CHANGE,
             action=change.action,
             actor=change.actor,
             domain=change.domain,
@@ -67,48 +70,43 @@ def record_change(tx: Transaction, change: Change) -> int:
         )
     )
     tx.flush()
-    _add_products(tx, heads.position, (change.product,) if change.product else ())
+    if change.product:
+        _add_products(tx, {heads.position: (change.product,)})
     return heads.revision
 
 
-def record_read(tx: Transaction, read: Read) -> None:
-    """Write a read, or what became of it; a later event keeps what it says nothing about."""
-    position = _allocate(tx, revisions=0).position
-    row = tx.exec(
-        select(EntryRow).where(
-            col(EntryRow.reference) == read.receipt, col(EntryRow.kind) == "read"
-        )
-    ).one_or_none()
-    if row is None:
-        tx.add(
-            EntryRow(
-                id=position,
-                position=position,
-                time=read.time,
-                kind="read",
-                action=read.action,
-                actor=read.actor,
-                domain=read.domain,
-                product=", ".join(read.products),
-                reference=read.receipt,
-                purpose=read.purpose,
-                summary=read.summary,
-                revision=None,
-                distributed=False,
-                rows=read.rows,
-                reasons=list(read.reasons),
-            )
-        )
-        tx.flush()
-        _add_products(tx, position, read.products)
+def record_reads(tx: Transaction, reads: Sequence[Read]) -> None:
+    """Write reads, one for each receipt, or what became of them; who read what stays."""
+    if not reads:
         return
-    row.position = position
-    row.action = read.action
-    row.summary = read.summary
-    row.rows = read.rows
-    row.reasons = list(read.reasons)
-    tx.add(row)
-    tx.flush()
+    last = _allocate(tx, positions=len(reads)).position
+    positions = dict(zip(reads, range(last - len(reads) + 1, last + 1), strict=True))
+    known = dict(
+        tx.exec(
+            select(EntryRow.reference, EntryRow.id).where(
+                col(EntryRow.kind) == _READ,
+                col(EntryRow.reference).in_([read.receipt for read in reads]),
+            )
+        ).all()
+    )
+    new = [read for read in reads if read.receipt not in known]
+    if new:
+        tx.execute(insert(EntryRow), [_columns(read, positions[read]) for read in new])
+        _add_products(tx, {positions[read]: read.products for read in new})
+    changed = [
+        {
+            "id": known[read.receipt],
+            "position": positions[read],
+            "action": read.action,
+            "summary": read.summary,
+            "rows": read.rows,
+            "reasons": list(read.reasons),
+        }
+        for read in reads
+        if read.receipt in known
+    ]
+    if changed:
+        tx.execute(update(EntryRow), changed)
 
 
 def heads(tx: Transaction) -> Heads:
@@ -151,10 +149,11 @@ def arrived(tx: Transaction, sight: Sight, after: int, limit: int) -> list[Entry
     return [_entry(row) for row in tx.exec(query)]
 
 
-def _allocate(tx: Transaction, revisions: int) -> Heads:
+def _allocate(tx: Transaction, positions: int, revisions: int = 0) -> Heads:
+    """The last of the positions and revisions allocated."""
     allocated = tx.execute(
         update(CounterRow)
-        .values(position=CounterRow.position + 1, revision=CounterRow.revision + revisions)
+        .values(position=CounterRow.position + positions, revision=CounterRow.revision + revisions)
         .returning(col(CounterRow.position), col(CounterRow.revision))
     ).one()
     heads = Heads(revision=allocated[1], position=allocated[0])
@@ -162,10 +161,34 @@ def _allocate(tx: Transaction, revisions: int) -> Heads:
     return heads
 
 
-def _add_products(tx: Transaction, entry: int, products: tuple[str, ...]) -> None:
-    for product in products:
-        tx.add(EntryProductRow(entry=entry, product=product))
-    tx.flush()
+def _columns(read: Read, position: int) -> dict[str, object]:
+    return {
+        "id": position,
+        "position": position,
+        "time": read.time,
+        "kind": _READ,
+        "action": read.action,
+        "actor": read.actor,
+        "domain": read.domain,
+        "product": ", ".join(read.products),
+        "reference": read.receipt,
+        "purpose": read.purpose,
+        "summary": read.summary,
+        "revision": None,
+        "distributed": False,
+        "rows": read.rows,
+        "reasons": list(read.reasons),
+    }
+
+
+def _add_products(tx: Transaction, products: Mapping[int, tuple[str, ...]]) -> None:
+    rows = [
+        {"entry": entry, "product": product}
+        for entry, names in products.items()
+        for product in names
+    ]
+    if rows:
+        tx.execute(insert(EntryProductRow), rows)
 
 
 def _seen(sight: Sight) -> list[ColumnElement[bool]]:

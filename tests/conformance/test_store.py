@@ -31,6 +31,7 @@ from control_plane.timeline.rules import Change, Read, Sight, Wanted
 from mesh.agreements.values import Agreement, AgreementState
 from mesh.contracts.parse import read_contract
 from mesh.decisions.policy import Policy
+from mesh.evidence.codec import encode_event
 from mesh.evidence.events import EventType, UsageEvent
 from tests.unit.agreements.scenes import asked
 from tests.unit.control_plane.documents import contract
@@ -178,11 +179,11 @@ class StoreContract:
 
     def test_a_read_is_one_entry_that_moves_on(self, database: Database) -> None:
         with database.writing() as tx:
-            timeline.record_read(tx, READ)
+            timeline.record_reads(tx, [READ])
             timeline.record_change(tx, CHANGE)
         with database.writing() as tx:
             done = replace(READ, action="read.completed", rows=7, actor="", products=(), purpose="")
-            timeline.record_read(tx, done)
+            timeline.record_reads(tx, [done])
         with database.reading() as tx:
             (entry,) = timeline.newest(tx, ALL, Wanted(kind="read"), None, 10)
             arrived = timeline.arrived(tx, ALL, 1, 10)
@@ -195,8 +196,10 @@ class StoreContract:
     ) -> None:
         with database.writing() as tx:
             timeline.record_change(tx, replace(CHANGE, product="bookings.fares"))
-            timeline.record_read(tx, replace(READ, products=("bookings.a", "bookings.fares")))
-            timeline.record_read(tx, replace(READ, receipt="r2", actor="user:bob", products=()))
+            two = replace(READ, products=("bookings.a", "bookings.fares"))
+            none = replace(READ, receipt="r2", actor="user:bob", products=())
+            timeline.record_reads(tx, [two, none])
+            timeline.record_reads(tx, [])
 
         def selected(wanted: Wanted) -> list[int]:
             with database.reading() as tx:
@@ -212,8 +215,8 @@ class StoreContract:
     def test_sight_limits_the_timeline(self, database: Database) -> None:
         with database.writing() as tx:
             timeline.record_change(tx, CHANGE)
-            timeline.record_read(tx, replace(READ, actor="user:bob"))
-            timeline.record_read(tx, replace(READ, receipt="r2", domain="fleet"))
+            timeline.record_reads(tx, [replace(READ, actor="user:bob")])
+            timeline.record_reads(tx, [replace(READ, receipt="r2", domain="fleet")])
 
         def seen(domains: set[str], actor: str) -> list[int]:
             sight = Sight(False, frozenset(domains), actor)
@@ -395,24 +398,26 @@ class StoreContract:
         event = UsageEvent(
             "e1", "/agents/bookings/b-1", EventType.STARTED, NOW, 1, "e1", {"ü": [1, None, "x"]}
         )
+        second = replace(event, id="e2", sequence=2)
         receipt = Receipt("e1", "bookings", "b-1", "started", "user:ana")
         with database.writing() as tx:
             assert audit.stored_sequence(tx, "bookings", "b-1") == 0
-            audit.add_event(tx, "bookings", "b-1", event, NOW)
-            audit.put_receipt(tx, receipt)
-            audit.put_receipt(tx, replace(receipt, state="completed", actor=""))
+            audit.add_events(tx, "bookings", "b-1", [event, second], NOW)
+            audit.add_receipts(tx, [receipt])
+            audit.add_receipts(tx, [])
+            audit.move_receipts(tx, [replace(receipt, state="completed", actor="")])
             audit.add_agreement_reads(tx, ("a1", "a2"), "e1", NOW)
             audit.add_agreement_reads(tx, ("a1",), "e1", NOW + timedelta(days=1))
             audit.add_agreement_reads(tx, ("a2",), "e0", NOW - timedelta(days=1))
         with database.reading() as tx:
-            assert audit.stored_sequence(tx, "bookings", "b-1") == 1
+            assert audit.stored_sequence(tx, "bookings", "b-1") == 2
             assert audit.stored_sequence(tx, "bookings", "b-2") == 0
-            assert audit.same_as_stored(tx, "bookings", "b-1", event)
-            other = replace(event, data={"ü": [1]})
-            assert not audit.same_as_stored(tx, "bookings", "b-1", other)
-            assert audit.find_receipt(tx, "e1") == replace(receipt, state="completed")
-            assert audit.find_receipt(tx, "e2") is None
-            assert audit.events_of(tx, receipt) == [event]
+            assert audit.stored_events(tx, "bookings", "b-1", [1, 3]) == {1: encode_event(event)}
+            assert audit.stored_ids(tx, "bookings", "b-1", ["e2", "e3"]) == {"e2": 2}
+            assert audit.stored_ids(tx, "bookings", "b-2", ["e2"]) == {}
+            found = audit.find_receipts(tx, ["e1", "e2"])
+            assert found == {"e1": replace(receipt, state="completed")}
+            assert audit.events_of(tx, receipt) == [event, second]
             assert audit.first_reads(tx, ["a1", "a2", "a3"]) == {
                 "a1": NOW,
                 "a2": NOW - timedelta(days=1),

@@ -12,6 +12,8 @@ def upgrade() -> None:
     _timeline()
     _audit()
     _governance()
+    _agreements()
+    _policies()
     _agents()
 
 
@@ -124,6 +126,9 @@ def _governance() -> None:
         sa.Column("published", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False, unique=True),
     )
+
+
+def _agreements() -> None:
     op.create_table(
         "agreement",
         sa.Column("id", sa.String, primary_key=True),
@@ -151,6 +156,9 @@ def _governance() -> None:
     op.create_index("agreement_by_domain", "agreement", ["domain", "state"])
     op.create_index("agreement_by_consumer", "agreement", ["consumer"])
     op.create_index("agreement_by_end", "agreement", ["state", "expires"])
+
+
+def _policies() -> None:
     op.create_table(
         "policy_module",
         sa.Column("digest", sa.String, primary_key=True),

@@ -1,11 +1,14 @@
 """Who may call what: the whole matrix, on the engine that serves."""
 
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import mesh.v1
 from control_plane.app import SERVICES
 from control_plane.authorization import ENTRYPOINT, Authorization
 from control_plane.policies.library import shipped
@@ -187,3 +190,13 @@ def test_an_engine_that_fails_denies() -> None:
     with pytest.raises(MeshError):
         Authorization(engine, Names()).admit("/mesh.v1.StatusService/GetStatus", "admin", None)
     engine.close()
+
+
+def test_every_service_of_the_wire_is_served_here_or_by_agents() -> None:
+    stubs = [
+        importlib.import_module(f"mesh.v1.{module.name}")
+        for module in pkgutil.iter_modules(mesh.v1.__path__)
+        if module.name.endswith("_pb2")
+    ]
+    named = {name for stub in stubs for name in stub.DESCRIPTOR.services_by_name}
+    assert named == {service.name for service in SERVICES} | {"DecisionService"}
