@@ -50,10 +50,16 @@ class Settings:
 def read_settings(
     config: Path | None, listen: str | None = None, state: Path | None = None
 ) -> Settings:
-    """The settings of a file, overridden by the options. Raises SettingsInvalid."""
+    """The settings of a file, overridden by the options; the file's paths start at its folder.
+
+    Raises SettingsInvalid.
+    """
     document = _document(config) if config is not None else {}
-    chosen_state = state or document.get("state")
-    if not isinstance(chosen_state, str | Path):
+    folder = config.absolute().parent if config is not None else Path()
+    stated = document.get("state")
+    if state is None and isinstance(stated, str) and stated:
+        state = folder / Path(stated).expanduser()
+    if state is None:
         raise SettingsInvalid("no state folder: give --state DIR, or `state: DIR` in the file")
     chosen_listen = listen or document.get("listen", DEFAULT_LISTEN)
     if not isinstance(chosen_listen, str):
@@ -62,10 +68,10 @@ def read_settings(
     if not isinstance(lease, int | float) or isinstance(lease, bool):
         raise SettingsInvalid("lease is a number of seconds, such as 300")
     return Settings(
-        state=Path(chosen_state).expanduser(),
+        state=state,
         listen=chosen_listen,
         lease=timedelta(seconds=lease),
-        tls=_tls(document.get("tls")),
+        tls=_tls(document.get("tls"), folder),
     )
 
 
@@ -81,12 +87,12 @@ def _document(config: Path) -> dict[str, object]:
     return document
 
 
-def _tls(section: object) -> Tls | None:
+def _tls(section: object, folder: Path) -> Tls | None:
     if section is None:
         return None
     if not isinstance(section, dict) or set(section) != _TLS_KEYS:
         raise SettingsInvalid("tls has exactly the keys certificate and key, each a file")
-    return Tls(Path(str(section["certificate"])), Path(str(section["key"])))
+    return Tls(folder / str(section["certificate"]), folder / str(section["key"]))
 
 
 def _is_loopback(host: str) -> bool:

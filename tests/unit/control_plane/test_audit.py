@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control_plane.audit import rules
@@ -77,6 +77,7 @@ def test_an_ended_read_shows_its_size_or_its_reason() -> None:
     assert "client left" in rules.read_of(left, "bookings").summary
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(EventType),
     st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=len(FIELDS)),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.settings import Settings, SettingsInvalid, read_settings
+from control_plane.settings import Settings, SettingsInvalid, Tls, read_settings
 from control_plane.state import locked_state
 
 
@@ -15,6 +15,14 @@ def test_a_file_is_read_and_options_win(tmp_path: Path) -> None:
     settings = read_settings(config, listen="127.0.0.1:0", state=tmp_path)
     assert settings == Settings(tmp_path, "127.0.0.1:0", timedelta(minutes=1))
     assert read_settings(config).listen == "127.0.0.1:1"
+
+
+def test_paths_in_a_file_start_at_its_folder(tmp_path: Path) -> None:
+    config = tmp_path / "cp.yaml"
+    config.write_text("state: here\ntls: {certificate: a.pem, key: /b.pem}\n")
+    settings = read_settings(config)
+    assert settings.state == tmp_path / "here"
+    assert settings.tls == Tls(tmp_path / "a.pem", Path("/b.pem"))
 
 
 def test_only_a_state_folder_is_needed(tmp_path: Path) -> None:

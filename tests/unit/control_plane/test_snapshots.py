@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import AgentSignatureInvalid
@@ -33,6 +33,7 @@ def test_the_digest_is_what_the_wire_documents() -> None:
     assert entries_digest({"b/c": b"", "a": b"1"}) == hashed.digest()
 
 
+@settings(deadline=None)
 @given(ENTRIES, ENTRIES)
 def test_only_equal_entries_have_the_same_digest(
     one: dict[str, bytes], two: dict[str, bytes]
@@ -40,6 +41,7 @@ def test_only_equal_entries_have_the_same_digest(
     assert (entries_digest(one) == entries_digest(two)) == (one == two)
 
 
+@settings(deadline=None)
 @given(ENTRIES, ENTRIES)
 def test_a_difference_leads_from_old_to_new_and_is_empty_for_equals(
     old: dict[str, bytes], new: dict[str, bytes]
@@ -49,6 +51,7 @@ def test_a_difference_leads_from_old_to_new_and_is_empty_for_equals(
     assert (changed == Difference({}, ())) == (old == new)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text(min_size=1, max_size=8), st.integers(0, 600_000).map(bytes), max_size=8)
 )
@@ -103,6 +106,7 @@ def test_a_trusted_key_of_the_wrong_length_believes_nothing() -> None:
         verify(sign(b"payload", "k1", KEY), {"k1": b"short"})
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=64), st.integers(0, 511))
 def test_one_flipped_bit_of_the_signature_is_not_believed(payload: bytes, bit: int) -> None:
     envelope = sign(payload, "k1", KEY)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.agreements.values import AgreementState
@@ -23,6 +23,7 @@ from tests.unit.agreements.scenes import CONTRACT, asked
 INSTANTS = st.datetimes(timezones=st.just(UTC))
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(AgreementState),
     INSTANTS,
@@ -60,6 +61,7 @@ def test_an_unspecified_state_selects_all() -> None:
     assert state_from_proto(agreements_pb2.AGREEMENT_STATE_UNSPECIFIED) is None
 
 
+@settings(deadline=None)
 @given(INSTANTS)
 def test_an_instant_survives_the_wire(instant: datetime) -> None:
     assert from_timestamp(to_timestamp(instant), "time") == instant

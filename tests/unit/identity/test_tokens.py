@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.errors import MeshError, TokenAudience, TokenExpired, TokenInvalid, TokenMissing
@@ -323,12 +323,14 @@ def test_a_huge_token_is_refused_before_it_is_read() -> None:
         verifier().verify("a" * (MAX_TOKEN_CHARS + 1))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises((TokenInvalid, TokenMissing)):
         verifier().verify(text)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_token_with_one_changed_character_is_refused(data: st.DataObject) -> None:
     token = issue()
