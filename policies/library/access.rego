@@ -64,8 +64,7 @@ require["agreement.missing"] if {
 	input.agreement.domain == input.product.domain
 	input.agreement.product == input.product.name
 	input.agreement.state in {"active", "expired", "revoked"}
-	glob.match(instant, [], input.agreement.start)
-	input.agreement.start <= input.now
+	start <= now
 }
 
 # METADATA
@@ -73,8 +72,7 @@ require["agreement.missing"] if {
 # description: The agreement is past its end.
 require["agreement.expired"] if {
 	input.agreement.state != "expired"
-	glob.match(instant, [], input.agreement.until)
-	input.now < input.agreement.until
+	now < until
 }
 
 # METADATA
@@ -117,7 +115,7 @@ require["column.unclassified"] if {
 # description: The input is malformed, or a layer of the policy stated something that can't be applied.
 require["policy.error"] if {
 	input.action == "read"
-	glob.match(instant, [], input.now)
+	now
 	role_stated
 	count(masks.chosen) == count(masks.classified)
 	layers.sound
@@ -125,6 +123,12 @@ require["policy.error"] if {
 
 # Whole seconds in UTC: such texts sort as the instants do, so they are compared as texts.
 instant := "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z"
+
+now := input.now if glob.match(instant, [], input.now)
+
+start := input.agreement.start if glob.match(instant, [], input.agreement.start)
+
+until := input.agreement.until if glob.match(instant, [], input.agreement.until)
 
 # An agreement names users, services and teams; another kind of subject has its teams only.
 consumers := {sprintf("%s:%s", [input.subject.kind, input.subject.id]) |
@@ -148,7 +152,4 @@ default valid_until := null
 
 valid_until := min(turns) if count(turns) > 0
 
-turns := layers.valid_until | {instant |
-	some instant in [input.agreement.start, input.agreement.until]
-	input.now < instant
-}
+turns := (layers.valid_until | {start | now < start}) | {until | now < until}
