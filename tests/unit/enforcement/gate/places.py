@@ -3,6 +3,23 @@
 from collections.abc import Iterator
 
 LOCATION = {"query_location", "query_location_length"}
+# Fields that may be absent: an expression in its place, or nothing.
+OPTIONAL = {
+    "child",
+    "condition",
+    "default_expr",
+    "end_expr",
+    "expr",
+    "filter",
+    "filter_expr",
+    "having",
+    "limit",
+    "offset",
+    "offset_expr",
+    "qualify",
+    "start_expr",
+    "where_clause",
+}
 Path = tuple[str | int, ...]
 
 
