@@ -15,7 +15,7 @@ from mesh.errors import PolicyInvalid
 LAYERS = ("organisation", "domain")
 DECLARED_PATH = "declared.rego"
 
-_REQUIRE = re.compile(r"(?<![\w.])require\b(?:\[\"( *)\"\])?")
+_REQUIRE = re.compile(r'\bdefault[ \t]+require\b|(?<![\w.])require\b(?:\["( *)"\])?')
 _SET = re.compile(r"^(?:default[ \t]+)?(masks|rows|limits|valid_until)\b(?![ \t]+contains\b)", re.M)
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 
