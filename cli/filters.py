@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from mesh.decisions.filters import (
+from mesh.filters import (
     Both,
     Comparison,
     Either,

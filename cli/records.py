@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mesh.agreements.values import AgreementState
 from mesh.contracts.masks import least_mask
 from mesh.contracts.values import Classification
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 from mesh.v1 import agents_pb2, agreements_pb2, audit_pb2, contracts_pb2, identity_pb2, purposes_pb2
 
 COUNTED = frozenset({"read.completed", "read.aborted"})

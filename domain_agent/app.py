@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from uuid_utils import uuid7
-
 from domain_agent.clock import Clock, SystemClock
 from domain_agent.control.enrolment import Trust, enrol, load_trust, read_join_token
 from domain_agent.control.link import AgentIdentity, Link, load_or_make_key
@@ -86,6 +84,18 @@ class Agent:
         self.link.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Governed:
+    """What decides, reads and records; it needs no control plane to be up."""
+
+    engine: Engine
+    pool: WorkerPool
+    spool: Spool
+    holder: SnapshotHolder
+    decider: DatasetDecider
+    reads: GovernedReads
+
+
 def build(settings: AgentSettings) -> Agent:
     """Wire the agent, enrolling it first if it is new. Raises a MeshError or OSError."""
     clock, files = SystemClock(), Files()
@@ -94,7 +104,41 @@ def build(settings: AgentSettings) -> Agent:
     identity = AgentIdentity(settings.domain, settings.id, key)
     link = Link(settings.control_plane, identity, clock, _read(settings.tls.control_plane_ca))
     trust = _trust(settings, link, identity, files)
+    governed = _governed(settings, clock, files, trust)
+    holder, spool = governed.holder, governed.spool
 
+    server_settings = ServerSettings(settings.listen, settings.streams, _tls(settings))
+    verifier = TokenVerifier(
+        domain_audience(settings.domain), TrustedTokenKeys(trust, holder), clock.now
+    )
+    flight = FlightService(
+        governed.reads,
+        verifier,
+        FlightSettings(server_settings.streams, version("meshwarden")),
+        clock.elapsed,
+        os.urandom,
+    )
+    decisions = DecisionsService(holder, governed.decider, verifier)
+    server = AgentServer(server_settings, [flight, decisions], clock.elapsed)
+    uri = settings.advertise or _uri(settings, server.port)
+
+    due = threading.Event()
+    publisher = ProductPublisher(settings.products, link, due.set)
+    reporter = Reporter(
+        link, lambda: _report(uri, publisher, spool, holder), holder.lease.keep_time, due
+    )
+
+    def installed() -> None:
+        publisher.retry_refused()
+        due.set()
+
+    sync = SyncClient(settings.domain, link, holder, trust.snapshot_keys, installed)
+    shipper = Shipper(spool, AuditTransport(link))
+    engine, pool = governed.engine, governed.pool
+    return Agent(uri, server, flight, pool, engine, sync, publisher, shipper, reporter, link)
+
+
+def _governed(settings: AgentSettings, clock: Clock, files: Files, trust: Trust) -> _Governed:
     spool = Spool(
         settings.state / "spool", files, SpoolLimits(quota=settings.evidence_quota_mib << 20)
     )
@@ -109,7 +153,6 @@ def build(settings: AgentSettings) -> Agent:
     aborted = receipts.abort_unfinished()
     if aborted:
         log.warning("ended %d reads that an earlier process left open", aborted)
-
     datasets = DatasetDecider(settings.domain, settings.id, decider, clock.now)
     reads = GovernedReads(
         holder=holder,
@@ -121,33 +164,7 @@ def build(settings: AgentSettings) -> Agent:
         clock=clock,
         statement_seconds=settings.worker.statement_seconds,
     )
-    verifier = TokenVerifier(
-        domain_audience(settings.domain), TrustedTokenKeys(trust, holder), clock.now
-    )
-    server_settings = ServerSettings(settings.listen, settings.streams, _tls(settings))
-    flight = FlightService(
-        reads,
-        verifier,
-        FlightSettings(server_settings.streams, version("meshwarden")),
-        clock.elapsed,
-        os.urandom,
-    )
-    decisions = DecisionsService(holder, datasets, verifier)
-    server = AgentServer(server_settings, [flight, decisions], clock.elapsed, lambda: str(uuid7()))
-    uri = settings.advertise or _uri(settings, server.port)
-    due = threading.Event()
-    publisher = ProductPublisher(settings.products, link, due.set)
-    reporter = Reporter(
-        link, lambda: _report(uri, publisher, spool, holder), holder.lease.keep_time, due
-    )
-
-    def installed() -> None:
-        publisher.retry_refused()
-        due.set()
-
-    sync = SyncClient(settings.domain, link, holder, trust.snapshot_keys, installed)
-    shipper = Shipper(spool, AuditTransport(link))
-    return Agent(uri, server, flight, pool, engine, sync, publisher, shipper, reporter, link)
+    return _Governed(engine, pool, spool, holder, datasets, reads)
 
 
 def _trust(settings: AgentSettings, link: Link, identity: AgentIdentity, files: Files) -> Trust:

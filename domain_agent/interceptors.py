@@ -5,12 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any, Never, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 
 from mesh import errors
-from mesh.wire import status
+from mesh.wire.failures import failure
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,9 +34,6 @@ class NotServed(Exception):
 
 class Refusals(grpc.ServerInterceptor):
     """Turns what a servicer raises into a status; what it didn't mean to raise, into a call id."""
-
-    def __init__(self, call_ids: Callable[[], str]) -> None:
-        self._call_ids = call_ids
 
     def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -62,21 +59,14 @@ class Refusals(grpc.ServerInterceptor):
     def _refusing(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
         try:
             yield
-        except errors.MeshError as error:
-            _abort(context, error)
         except NotServed as error:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, str(error))
         except grpc.RpcError:
             raise  # the call is over: grpcio raises this at whoever still uses its context
-        except Exception as error:  # noqa: BLE001 - nothing of an unforeseen failure may reach a client
-            call = self._call_ids()
-            _LOG.error("call %s of %s failed", call, method, exc_info=error)
-            _abort(
-                context,
-                errors.InternalError(
-                    f"The agent failed; its log says why under call {call}.", call=call
-                ),
-            )
+        except Exception as error:  # noqa: BLE001 - a refusal, or a bug that no client may see
+            end = failure(error, method, _LOG)
+            context.set_trailing_metadata(end.trailing)
+            context.abort(end.code, end.message)
 
 
 class Alarms:
@@ -183,8 +173,3 @@ def _rebuilt(handler: Handler, behaviour: Behaviour, request_streaming: bool) ->
     build = HANDLERS[request_streaming, handler.response_streaming]
     rebuilt: Handler = build(behaviour, handler.request_deserializer, handler.response_serializer)
     return rebuilt
-
-
-def _abort(context: grpc.ServicerContext, error: errors.MeshError) -> Never:
-    context.set_trailing_metadata(((status.DETAILS_KEY, status.details(error)),))
-    context.abort(status.code(error), status.text(error))

@@ -69,7 +69,6 @@ class AgentServer:
         settings: ServerSettings,
         services: Sequence[Service],
         elapsed: Callable[[], float],
-        call_ids: Callable[[], str],
     ) -> None:
         check_address(settings.address, settings.tls)
         self._alarms = Alarms(elapsed, settings.tick_seconds)
@@ -77,7 +76,7 @@ class AgentServer:
         patience = Patience(self._alarms, settings.message_seconds, settings.stall_seconds)
         self._server = grpc.server(
             self._pool,
-            interceptors=[Refusals(call_ids), patience],
+            interceptors=[Refusals(), patience],
             options=_options(settings),
             maximum_concurrent_rpcs=4 * settings.workers,
         )

@@ -7,7 +7,7 @@ What has no rounded value within its type becomes NULL.
 from dataclasses import dataclass
 
 from domain_agent.enforcement import types
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 
 CONSTANT_TEXT = "***"
 _CONSTANTS = {

@@ -12,8 +12,7 @@ from domain_agent.enforcement.literals import identifier
 from domain_agent.enforcement.masks import Pseudonyms
 from domain_agent.enforcement.rows import Inapplicable, condition
 from mesh.contracts.values import Contract, Dataset
-from mesh.decisions.filters import parse_filter
-from mesh.decisions.values import Decision, Mask
+from mesh.decisions.values import Decision
 from mesh.errors import (
     ColumnUnclassified,
     DatasetNotFound,
@@ -23,6 +22,8 @@ from mesh.errors import (
     PolicyError,
     SourceDrift,
 )
+from mesh.filters import parse_filter
+from mesh.masks import Mask
 
 KEY_BYTES = 32
 _ROW_LIMIT = "rows"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from domain_agent.enforcement import types
 from domain_agent.enforcement.literals import typed
-from mesh.decisions.filters import Both, Comparison, Either, Filter, Negation, Operator, Scalar
+from mesh.filters import Both, Comparison, Either, Filter, Negation, Operator, Scalar
 
 _SIGNS = {
     Operator.EQ: "=",

@@ -10,7 +10,7 @@ from mesh.contracts.product import name_problem, path_problem
 from mesh.contracts.shapes import Element, entries, text
 from mesh.contracts.types import types_agree
 from mesh.contracts.values import Classification
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 
 MAX_NAME = 255
 MAX_CLASSES = 32

@@ -15,7 +15,7 @@ from mesh.contracts.types import (
     decimal_size,
     family_of,
 )
-from mesh.decisions.filters import Comparison, Operator, Scalar
+from mesh.filters import Comparison, Operator, Scalar
 
 # Filters travel as canonical JSON, whose numbers are exact up to here.
 MAX_NUMBER = 2**53 - 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mesh.contracts.problems import Findings, Path, closest, listing, shown
 from mesh.contracts.shapes import Element, elements, entries, text
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 from mesh.names import HYPHENATED_RULE, is_hyphenated
 
 PREFIX = "mesh."

@@ -2,7 +2,7 @@
 
 from mesh.contracts.types import Family, canonical, family_of
 from mesh.contracts.values import Classification, Column
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 
 _EVERY = frozenset(Family)
 _FITS = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from mesh.decisions.filters import (
+from mesh.filters import (
     Both,
     Comparison,
     Either,

@@ -7,7 +7,7 @@ from mesh.contracts.comparing import misfit
 from mesh.contracts.extensions import extension, extension_path
 from mesh.contracts.problems import Findings, Path, closest, shown
 from mesh.contracts.shapes import Element, entries, text
-from mesh.decisions.filters import (
+from mesh.filters import (
     Both,
     Comparison,
     Either,

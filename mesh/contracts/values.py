@@ -19,7 +19,7 @@ READABLE_STATUSES = frozenset({"active", "deprecated"})
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column with what policies may know of it; `mask` names a decisions.Mask or is None."""
+    """One column with what policies may know of it; `mask` names a Mask or is None."""
 
     name: str
     logical_type: str

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeGuard
 
-from mesh.decisions.filters import parse_filter
-from mesh.decisions.values import Decision, Mask, MaskChoice, RowRule
+from mesh.decisions.values import Decision, MaskChoice, RowRule
 from mesh.errors import PolicyError
 from mesh.evidence.canonical import canonical
+from mesh.filters import parse_filter
+from mesh.masks import Mask
 from mesh.times import parse_rfc3339, rfc3339
 
 _KEYS = frozenset({"allow", "reasons", "masks", "rows", "limits", "valid_until"})

@@ -3,19 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-
-class Mask(StrEnum):
-    """What becomes of a column's values, mildest first; all but `drop` keep the type."""
-
-    CLEAR = "clear"
-    GENERALISE = "generalise"
-    PARTIAL = "partial"
-    PSEUDONYM = "pseudonym"
-    CONSTANT = "constant"
-    NULL = "null"
-    DROP = "drop"
+from mesh.masks import Mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from domain_agent.enforcement.masks import Pseudonyms, applies, expression
 from domain_agent.worker.pseudonym import number_pseudonyms, text_pseudonyms
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 
 KEY = bytes(range(32))
 NAMES = Pseudonyms("as_text", "as_number")

@@ -16,7 +16,7 @@ import pytest
 from domain_agent.worker.limits import PoolSettings
 from domain_agent.worker.pool import WorkerPool
 from mesh import errors
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 from tests.integration.worker_cases import T, contract, plan, rows
 
 VISIBLE = 200

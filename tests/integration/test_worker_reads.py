@@ -13,7 +13,7 @@ from domain_agent.worker.limits import PoolSettings
 from domain_agent.worker.pool import WorkerPool
 from domain_agent.worker.running import Batch
 from mesh import errors
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 from tests.integration.worker_cases import (
     KEY,
     PASSENGERS,

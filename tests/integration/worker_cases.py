@@ -13,7 +13,8 @@ from domain_agent.sources.reader import SourceReader
 from domain_agent.worker.pool import WorkerPool
 from domain_agent.worker.running import Batch, RunningStatement
 from mesh.contracts.values import Classification, Column, Contract, Dataset, Server
-from mesh.decisions.values import Decision, Mask, MaskChoice, RowRule
+from mesh.decisions.values import Decision, MaskChoice, RowRule
+from mesh.masks import Mask
 
 KEY = bytes(range(32))
 LOGICAL = {"VARCHAR": "string", "BIGINT": "integer", "DOUBLE": "number", "DATE": "date"}

@@ -7,8 +7,8 @@ from domain_agent.enforcement.literals import typed
 from mesh.contracts.comparing import misfit
 from mesh.contracts.masks import masks_fitting
 from mesh.contracts.types import Family, family_of
-from mesh.decisions.filters import Comparison, Operator, Scalar
-from mesh.decisions.values import Mask
+from mesh.filters import Comparison, Operator, Scalar
+from mesh.masks import Mask
 
 LOGICAL = {
     Family.TEXT: "string",

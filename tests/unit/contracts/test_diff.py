@@ -12,7 +12,7 @@ from mesh.contracts.diff import Bump, Change, What, diff, required_bump
 from mesh.contracts.narrowing import narrows
 from mesh.contracts.parse import read_contract
 from mesh.contracts.values import Classification, Column, Contract, Dataset, Role, Server
-from mesh.decisions.filters import (
+from mesh.filters import (
     Both,
     Comparison,
     Either,

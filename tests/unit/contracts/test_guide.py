@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mesh.contracts.extensions import EXTENSIONS
 from mesh.contracts.parse import lint
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "contracts.md").read_text("utf-8")
 

@@ -5,7 +5,7 @@ import pytest
 from mesh.contracts.masks import column_mask, least_mask, masks_fitting, stricter
 from mesh.contracts.types import Family, family_of, types_agree
 from mesh.contracts.values import Classification, Column
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 
 ALWAYS = {Mask.CLEAR, Mask.NULL, Mask.DROP}
 

@@ -16,9 +16,9 @@ from grpc import aio
 
 from control_plane.calls import CALLER, current_caller
 from control_plane.interceptors import CallInterceptor
+from domain_agent.interceptors import Refusals
 from mesh.errors import AgreementNotFound, InternalError, MeshError, TokenMissing
 from mesh.identity.principal import Caller
-from mesh.wire.interceptors import ErrorInterceptor
 from mesh.wire.status import from_rpc_error
 
 SERVICE = "test.Shapes"
@@ -107,7 +107,7 @@ def _handlers(
 
 @contextmanager
 def sync_server() -> Iterator[str]:
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[ErrorInterceptor(LOG)])
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[Refusals()])
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(SERVICE, _sync_handlers()),)
     )

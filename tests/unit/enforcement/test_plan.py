@@ -18,7 +18,8 @@ from domain_agent.enforcement.plan import (
 )
 from mesh import errors
 from mesh.contracts.values import Classification, Column, Contract, Dataset, Server
-from mesh.decisions.values import Decision, Mask, MaskChoice, RowRule
+from mesh.decisions.values import Decision, MaskChoice, RowRule
+from mesh.masks import Mask
 
 KEY = bytes(range(32))
 COLUMNS = (

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain_agent.enforcement.rows import Inapplicable, condition
-from mesh.decisions.filters import parse_filter
+from mesh.filters import parse_filter
 
 HOSTILE = (
     "",

@@ -12,7 +12,7 @@ from examples.airline.source import SourceUnavailable, fetch, unpack
 from mesh.contracts.masks import column_mask
 from mesh.contracts.parse import read_contract
 from mesh.contracts.values import Contract, Dataset
-from mesh.decisions.values import Mask
+from mesh.masks import Mask
 from mesh.names import is_hyphenated
 
 HOME = Path(data.__file__).parent

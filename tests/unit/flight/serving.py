@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import secrets
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,7 +76,7 @@ def serving(reads: Reads, settings: ServerSettings = SETTINGS) -> Iterator[Endpo
         time.monotonic,
         secrets.token_bytes,
     )
-    server = AgentServer(settings, [service], time.monotonic, lambda: uuid.uuid4().hex)
+    server = AgentServer(settings, [service], time.monotonic)
     server.start()
     try:
         yield Endpoint(server.port)
