@@ -185,7 +185,7 @@ def test_a_bug_tells_a_call_id_and_nothing_else(
     assert isinstance(error, InternalError)
     assert SECRET not in error.message
     assert "Traceback" not in error.message
-    (record,) = [record for record in caplog.records if record.name == LOG.name]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert error.metadata["call_id"] in record.getMessage()
     assert record.exc_info is not None
     assert SECRET in str(record.exc_info[1])
