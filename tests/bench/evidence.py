@@ -14,9 +14,10 @@ from domain_agent.spool.files import Files
 from domain_agent.spool.records import frame
 from domain_agent.spool.spool import Spool, SpoolLimits
 from mesh.decisions.deciding import Decided
-from mesh.decisions.values import Decision, Mask, MaskChoice
+from mesh.decisions.values import Decision, MaskChoice
 from mesh.evidence.codec import encode_event
 from mesh.identity.principal import Caller, Principal, PrincipalKind, domain_audience
+from mesh.masks import Mask
 from tests.bench.decided import CONTRACT, NOW, agreement, asked
 from tests.bench.measuring import Figure, Section, Spread, alternate, percentiles, timed
 from tests.bench.surroundings import Surroundings

@@ -41,6 +41,7 @@ class Server(flight.FlightServerBase):  # type: ignore[misc]
         self._database = database(path)
         self._statements: dict[bytes, str] = {}
         self._parameters: dict[bytes, list[object]] = {}
+        self._schemas: dict[tuple[str, ...], pa.Schema] = {}
 
     def do_action(self, context: object, action: flight.Action) -> Iterator[bytes]:
         packed = _unpacked(action.body.to_pybytes())
@@ -83,7 +84,12 @@ class Server(flight.FlightServerBase):  # type: ignore[misc]
         return self._database.cursor().sql(self._statements[handle], params=parameters)
 
     def _schema(self, handle: bytes) -> pa.Schema:
-        return self._relation(handle).limit(0).to_arrow_table().schema
+        relation = self._relation(handle)
+        # Asking DuckDB for Arrow's types runs a query, so their names are remembered.
+        columns = (*relation.columns, *map(str, relation.types))
+        if columns not in self._schemas:
+            self._schemas[columns] = relation.limit(0).to_arrow_table().schema
+        return self._schemas[columns]
 
 
 def _unpacked(body: bytes) -> Message:
