@@ -201,3 +201,45 @@ test_a_filter_that_is_not_stated_denies if {
 		with input.dataset as {"classes": [{"id": "c0", "classification": "public", "mask": null}]}
 		with input.agreement as {"id": "a"}
 }
+
+test_another_domains_agreement_is_none if {
+	"agreement.missing" in access.unmet with input.now as "2026-11-24T22:00:00Z"
+		with input.subject as {"kind": "user", "id": "ana", "teams": ["ops"]}
+		with input.product as {"domain": "bookings", "name": "reservations"}
+		with input.agreement as {
+			"consumer": "user:ana", "domain": "fleet", "product": "reservations",
+			"state": "active", "start": "2026-11-01T00:00:00Z",
+		}
+}
+
+test_another_products_agreement_is_none if {
+	"agreement.missing" in access.unmet with input.now as "2026-11-24T22:00:00Z"
+		with input.subject as {"kind": "user", "id": "ana", "teams": ["ops"]}
+		with input.product as {"domain": "bookings", "name": "reservations"}
+		with input.agreement as {
+			"consumer": "user:ana", "domain": "bookings", "product": "loyalty",
+			"state": "active", "start": "2026-11-01T00:00:00Z",
+		}
+}
+
+test_an_agreement_that_was_never_active_is_none if {
+	"agreement.missing" in access.unmet with input.now as "2026-11-24T22:00:00Z"
+		with input.subject as {"kind": "user", "id": "ana", "teams": ["ops"]}
+		with input.product as {"domain": "bookings", "name": "reservations"}
+		with input.agreement as {
+			"consumer": "user:ana", "domain": "bookings", "product": "reservations",
+			"state": "requested", "start": "2026-11-01T00:00:00Z",
+		}
+}
+
+test_an_agreement_recorded_as_expired_denies_whatever_its_end if {
+	"agreement.expired" in access.unmet with input.now as "2026-11-24T22:00:00Z"
+		with input.agreement as {"state": "expired", "until": "2026-12-01T00:00:00Z"}
+}
+
+test_another_action_than_reading_denies if {
+	"policy.error" in access.unmet with input.action as "write"
+		with input.now as "2026-11-24T22:00:00Z"
+		with input.dataset as {"classes": [{"id": "c0", "classification": "public", "mask": null}]}
+		with input.agreement as null
+}
