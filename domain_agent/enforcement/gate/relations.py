@@ -53,8 +53,6 @@ def _path(fields: Fields) -> list[str]:
     names = [fields.text(key) for key in ("catalog_name", "schema_name", "table_name")]
     if len(path) <= 3 and ["", "", "", *path][-3:] != names:
         raise refused("A name of this kind")
-    if not path or "" in path:
-        raise refused("A name with an empty part")
     return path
 
 

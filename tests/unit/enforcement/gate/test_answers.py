@@ -9,6 +9,7 @@ from mesh.errors import (
     StatementNotAllowed,
     StatementNotSelect,
     StatementTooDeep,
+    StatementTooLong,
 )
 from tests.unit.enforcement.gate.corpus import CATALOG, pass_gate, serialize, text_of
 
@@ -80,3 +81,8 @@ def test_confirm_refuses_another_statement() -> None:
     ):
         with pytest.raises(StatementNotAllowed):
             confirm(checked, serialize(other), CATALOG)
+
+
+def test_list_of_too_many_parts_is_refused() -> None:
+    with pytest.raises(StatementTooLong):
+        check({"error": False, "statements": [None] * 20_001}, CATALOG)

@@ -16,7 +16,7 @@ _OTHERS: list[object] = [None, True, 7, 1.5, "x", [], ["x"], {}]
 def _kinds() -> dict[str, Place]:
     """The first occurrence of each kind of node: its class, its type and its fields."""
     kinds: dict[str, Place] = {}
-    for tree in map(serialize, served()):
+    for tree in map(serialize, [*served(), "SELECT $1, $2"]):
         for path in paths(tree):
             node = at(tree, path)
             if path and isinstance(node, dict):
@@ -67,3 +67,34 @@ def test_every_field_keeps_its_kind_of_value(kind: str) -> None:
                 _assert_refused(place, key, other)
         if key in ("class", "type"):
             _assert_refused(place, key, "OTHER")
+
+
+def test_parameters_of_a_lambda_are_bare_names() -> None:
+    tree = dict(serialize("SELECT list_transform(tags, lambda x, i: x) FROM flights"))
+    row: Path = ("statements", 0, "node", "select_list", 0, "arguments", 1, "expression", "lhs")
+    column = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "column_names": ["id"]}
+    order = {"type": "ASCENDING", "null_order": "ORDER_DEFAULT", "expression": column}
+    for key, value in (
+        ("filter", column),
+        ("order_bys", {"type": "ORDER_MODIFIER", "orders": [order]}),
+        ("qualified_name", {"path": ["stats"]}),
+        ("function_name", "stats"),
+        ("alias", "x"),
+        ("distinct", True),
+        ("arguments", [{"name": "x", "expression": column}]),
+        ("arguments", [{"name": "", "expression": column | {"column_names": ["a", "b"]}}]),
+        ("arguments", [{"name": "", "expression": column | {"alias": "b"}}]),
+    ):
+        _assert_refused((tree, row), key, value)
+
+
+def test_size_of_a_type_is_a_bare_number() -> None:
+    tree = dict(serialize("SELECT 1::DECIMAL(10, 2)"))
+    size: Path = ("statements", 0, "node", "select_list", 0, "type_expr", "children", 0)
+    for key, value in (
+        ("alias", "x"),
+        ("literal", {"kind": "INTEGER", "text": "-1"}),
+        ("literal", {"kind": "INTEGER", "text": "99999"}),
+        ("literal", {"kind": "STRING", "text": "10"}),
+    ):
+        _assert_refused((tree, size), key, value)
