@@ -23,7 +23,7 @@ from domain_agent.reads.planning import Planner
 from domain_agent.reads.receipts import Receipts
 from domain_agent.reads.statements import Statements
 from domain_agent.server import AgentServer, ServerSettings, Tls
-from domain_agent.settings import AgentSettings, EngineSettings
+from domain_agent.settings import AgentSettings
 from domain_agent.snapshot.holder import SnapshotHolder
 from domain_agent.snapshot.lease import Lease
 from domain_agent.snapshot.receiver import Receiver
@@ -142,7 +142,7 @@ def _governed(settings: AgentSettings, clock: Clock, files: Files, trust: Trust)
     spool = Spool(
         settings.state / "spool", files, SpoolLimits(quota=settings.evidence_quota_mib << 20)
     )
-    engine = _engine(settings.engine)
+    engine = _engine(settings)
     decider = Decider(engine)
     pseudonyms = PseudonymKeys(settings.state / "pseudonyms", files)
     pool = WorkerPool(_pool_settings(settings))
@@ -175,10 +175,13 @@ def _trust(settings: AgentSettings, link: Link, identity: AgentIdentity, files: 
     return enrol(link, identity, read_join_token(settings.join_token_file), path, files)
 
 
-def _engine(settings: EngineSettings) -> Engine:
+def _engine(agent: AgentSettings) -> Engine:
+    settings = agent.engine
     deadline = settings.deadline_ms / 1000
     if settings.url is not None:
-        return OpaEngine(settings.url, ACCESS_ENTRYPOINT, deadline)
+        # Agents may share a server; each loads its policy under a name of its own.
+        instance = f"{agent.domain}_{agent.id}".replace("-", "_")
+        return OpaEngine(settings.url, ACCESS_ENTRYPOINT, deadline, instance)
     return RegopyEngine(ACCESS_ENTRYPOINT, deadline)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from domain_agent.enforcement.gate import Catalog, DatasetName, check, precheck
+from domain_agent.enforcement.gate import Catalog, DatasetName, check, confirm, precheck
 from domain_agent.snapshot.values import Snapshot
 from domain_agent.worker.pool import WorkerPool
 
@@ -58,6 +58,7 @@ class Statements:
             },
         )
         statement = check(self._pool.parse(sql), catalog)
+        confirm(statement, self._pool.parse(self._pool.render(statement.tree)), catalog)
         return CheckedSql(
             sql,
             statement.tree,

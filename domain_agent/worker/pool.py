@@ -3,8 +3,9 @@
 import json
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from domain_agent.enforcement.gate import load
 from domain_agent.enforcement.plan import Plan, SourceColumn
 from domain_agent.worker.child import lost
 from domain_agent.worker.commands import Command, Describe, Inspect, Parse, Render, Run
@@ -42,10 +43,9 @@ class WorkerPool:
     ) -> None:
         self.close()
 
-    def parse(self, sql: str) -> Mapping[str, Any]:
+    def parse(self, sql: str) -> Mapping[str, object]:
         """The syntax tree that DuckDB makes. Raises StatementInvalid or StatementNotSelect."""
-        tree: dict[str, Any] = json.loads(self._result(self._syntax, Parse(sql)))
-        return tree
+        return load(self._result(self._syntax, Parse(sql)).decode())
 
     def render(self, tree: Mapping[str, object]) -> str:
         """The SQL of a tree. Raises StatementInvalid."""

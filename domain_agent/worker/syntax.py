@@ -1,11 +1,11 @@
 """Statements as syntax trees and back, on a connection that has no source."""
 
-import json
 from collections import OrderedDict
 from dataclasses import dataclass
 
 import duckdb
 
+from domain_agent.enforcement.gate import load
 from domain_agent.worker.faults import invalid
 from domain_agent.worker.instance import connection
 from domain_agent.worker.limits import PoolSettings
@@ -34,7 +34,7 @@ class Syntax:
     def parse(self, sql: str) -> str:
         """The tree as JSON. Raises StatementInvalid or StatementNotSelect."""
         tree = self._ask("SELECT json_serialize_sql(CAST($1 AS VARCHAR))", sql)
-        document = json.loads(tree)
+        document = load(tree)
         if document.get("error"):
             message = str(document.get("error_message", ""))
             if document.get("error_type") == "parser":
