@@ -11,7 +11,12 @@ PREFIX = "ERROR_REASON_"
 
 
 def classes() -> dict[str, type[errors.MeshError]]:
-    return {error.reason: error for kind in errors.KINDS for error in kind.__subclasses__()}
+    return {
+        error.reason: error
+        for kind in errors.KINDS
+        for error in kind.__subclasses__()
+        if error.__module__.startswith("mesh.errors")
+    }
 
 
 def test_every_class_has_its_reason_in_the_proto_and_the_other_way_round() -> None:

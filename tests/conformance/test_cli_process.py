@@ -82,7 +82,10 @@ def test_an_interrupt_ends_a_tail_with_130(
         assert process.stderr is not None
         assert "read.completed" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        try:
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
         assert "Traceback" not in process.stderr.read()
 
 

@@ -198,7 +198,7 @@ def test_revoked_stream_fails_with_its_reason(connection: adbc.Connection) -> No
 def test_failure_shows_a_call_id_and_nothing_else(connection: adbc.Connection) -> None:
     with (
         connection.cursor() as cursor,
-        pytest.raises(adbc_driver_manager.Error, match=r"under call [0-9a-f]{32}") as failure,
+        pytest.raises(adbc_driver_manager.Error, match=r"under call id [0-9a-f]{32}") as failure,
     ):
         cursor.execute("SELECT * FROM broken")
         cursor.fetch_arrow_table()
