@@ -1,9 +1,6 @@
 """The control plane as commands call it: a channel, a token, a deadline, our own errors."""
 
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -83,13 +80,9 @@ class Client:
     def stream(self, method: "grpc.UnaryStreamMultiCallable[Q, A]", request: Q) -> Iterator[A]:
         """Answers as they arrive, without a deadline; closing it cancels the call."""
         answers = method(request, metadata=self._metadata())
-        interrupts: list[int] = []
         try:
-            with _cancelled_by_interrupt(answers.cancel, interrupts):
-                yield from answers
+            yield from answers
         except grpc.RpcError as error:
-            if interrupts:
-                raise KeyboardInterrupt from None
             raise from_rpc_error(error, self._server) from error
         finally:
             answers.cancel()
@@ -121,22 +114,3 @@ def channel(
     if tls:
         return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options)
     return grpc.insecure_channel(target, options)
-
-
-@contextmanager
-def _cancelled_by_interrupt(cancel: Callable[[], object], seen: list[int]) -> Iterator[None]:
-    """Ctrl-C cancels the call too: an interrupt raised inside gRPC's own code can get lost."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, _: object) -> None:
-        seen.append(number)
-        cancel()
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

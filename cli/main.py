@@ -1,8 +1,11 @@
 """`mesh`: the command line of the mesh."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 from click.shell_completion import shell_complete
@@ -18,6 +21,7 @@ from cli.errors import (
 )
 from cli.flags import Invocation, global_options
 
+INTERRUPT_SECONDS = 2.0
 COMMANDS = {
     "contract": Lazy("cli.contract:contract", "Check and compare the files that declare products."),
     "product": Lazy("cli.product:product", "Publish data products and look at them."),
@@ -61,11 +65,20 @@ def main() -> None:
     instruction = environment.variables.get("_MESH_COMPLETE")
     if instruction:
         sys.exit(shell_complete(root, {}, "mesh", "_MESH_COMPLETE", instruction))
+    signal.signal(signal.SIGINT, _interrupt)
     code = run(sys.argv[1:], environment)
     if code == BROKEN_PIPE_EXIT_CODE:
         # The interpreter flushes stdout once more at its end; let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _interrupt(_: int, __: object) -> NoReturn:
+    """Raise as usual, and end soon all the same: gRPC's native code can lose an interrupt."""
+    watchdog = threading.Timer(INTERRUPT_SECONDS, os._exit, [INTERRUPTED_EXIT_CODE])
+    watchdog.daemon = True
+    watchdog.start()
+    raise KeyboardInterrupt
 
 
 def run(arguments: Sequence[str], environment: Environment) -> int:

@@ -17,6 +17,7 @@ from mesh.wire.status import from_rpc_error
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 512 * 1024
+GATHER_SECONDS = 0.1
 
 
 class Transport(Protocol):
@@ -66,6 +67,8 @@ class Shipper:
         while not self._stopping.is_set():
             if not self._spool.wait_after(sent, 0.25):
                 continue
+            # What follows within a moment goes in the same call.
+            self._stopping.wait(GATHER_SECONDS)
             try:
                 sent = self._ship(sent)
                 pause = 0.1

@@ -103,7 +103,7 @@ class GovernedReads:
             snapshot = self._holder.current()
             record.revision = snapshot.revision
             allowed = self._allow(context, checked, snapshot, record)
-            running = self._pool.run(allowed.plan, checked.tree, parameters, self._seconds)
+            running = self._pool.run(allowed.plan, checked.runs, parameters, self._seconds)
             try:
                 if running.schema != prepared.schema:
                     raise StatementStale(

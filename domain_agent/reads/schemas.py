@@ -22,13 +22,13 @@ class Schemas:
 
     def schema(self, plan: Plan, checked: CheckedSql, parameters: bytes | None = None) -> bytes:
         """The schema as an IPC message; `parameters` is an IPC stream, of which types count."""
-        key = (plan.key, checked.sql, b"" if parameters is None else _types(parameters))
+        key = (plan.key, checked.runs, b"" if parameters is None else _types(parameters))
         with self._lock:
             known = self._known.get(key)
             if known is not None:
                 self._known.move_to_end(key)
                 return known
-        schema = self._pool.describe(plan, checked.tree, parameters)
+        schema = self._pool.describe(plan, checked.runs, parameters)
         with self._lock:
             self._known[key] = schema
             while len(self._known) > _REMEMBERED:

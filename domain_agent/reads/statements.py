@@ -2,7 +2,6 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -16,10 +15,13 @@ _REMEMBERED = 512
 
 @dataclass(frozen=True, slots=True)
 class CheckedSql:
-    """A statement as it will run; `redacted_sql` has its literals replaced by parameters."""
+    """A statement that may run.
 
-    sql: str
-    tree: Mapping[str, object]
+    `runs` is the text made from the checked tree, never the user's; `redacted_sql` has the
+    literals replaced by parameters.
+    """
+
+    runs: str
     datasets: tuple[DatasetName, ...]
     redacted_sql: str
     parameter_schema: bytes
@@ -58,10 +60,10 @@ class Statements:
             },
         )
         statement = check(self._pool.parse(sql), catalog)
-        confirm(statement, self._pool.parse(self._pool.render(statement.tree)), catalog)
+        text = self._pool.render(statement.tree)
+        confirm(statement, self._pool.parse(text), catalog)
         return CheckedSql(
-            sql,
-            statement.tree,
+            text,
             statement.datasets,
             self._pool.render(statement.redacted),
             _parameter_schema(statement.parameters),

@@ -55,6 +55,7 @@ class Spool:
         self._pending: list[_Pending] = []
         self._state, self._commit = threading.Lock(), threading.Lock()
         self._changed = threading.Condition(self._state)
+        self._marking = threading.Lock()
         self._descriptor: int | None = None
 
     def append(self, number: Callable[[int], UsageEvent]) -> UsageEvent:
@@ -103,15 +104,23 @@ class Spool:
 
     def acknowledge(self, sequence: int) -> None:
         """Remember that everything up to a sequence is stored downstream, and drop what may go."""
-        with self._state:
+        # Appends go on meanwhile: only the mark on disk must come before what it lets go.
+        with self._marking:
             if sequence <= self._acknowledged:
                 return
             self._files.replace(self._mark, str(sequence).encode())
+            self._prune(sequence)
+
+    def _prune(self, sequence: int) -> None:
+        with self._state:
             self._acknowledged = sequence
             first_open = min((e.sequence for e in self._open.values()), default=sequence + 1)
             floor = min(sequence, first_open - 1)
+            gone: list[Segment] = []
             while len(self._segments) > 1 and self._segments[0].next - 1 <= floor:
-                self._segments.pop(0).path.unlink()
+                gone.append(self._segments.pop(0))
+        for segment in gone:
+            segment.path.unlink()
 
     @property
     def acknowledged(self) -> int:

@@ -31,19 +31,19 @@ class Inspect:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """The Arrow schema of what a tree returns under a plan; `parameters` may have no row."""
+    """The Arrow schema of what a SELECT returns under a plan; `parameters` may have no row."""
 
     plan: Plan
-    tree: str
+    sql: str
     parameters: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The rows that a tree returns under a plan."""
+    """The rows that a SELECT returns under a plan."""
 
     plan: Plan
-    tree: str
+    sql: str
     parameters: bytes | None
 
 

@@ -39,7 +39,8 @@ class Lane:
         with self._changed:
             if not self._free:
                 self._wait()
-            known = (child for child in self._free if child.knows(plan_key))
+            # The latest one first: it has the statement at hand as well.
+            known = (child for child in reversed(self._free) if child.knows(plan_key))
             child = next(known, self._free[0])
             self._free.remove(child)
             self._taken.add(child)

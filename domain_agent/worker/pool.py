@@ -56,29 +56,27 @@ class WorkerPool:
         found = json.loads(self._result(self._statements, Inspect(path, format_, scan)))
         return tuple(SourceColumn(str(name), str(type_)) for name, type_ in found)
 
-    def describe(
-        self, plan: Plan, tree: Mapping[str, object], parameters: bytes | None = None
-    ) -> bytes:
+    def describe(self, plan: Plan, sql: str, parameters: bytes | None = None) -> bytes:
         """The schema that `run` will have, as an IPC message.
 
         `parameters` is an IPC stream whose schema types the parameters; without one they are
         untyped. Raises a Statement* or Source* error.
         """
-        command = Describe(plan, _text(tree), parameters)
+        command = Describe(plan, sql, parameters)
         return self._result(self._statements, command, plan.key)
 
     def run(
         self,
         plan: Plan,
-        tree: Mapping[str, object],
+        sql: str,
         parameters: bytes | None,
         deadline_seconds: float,
     ) -> RunningStatement:
-        """Start a statement; `parameters` is an IPC stream of one row.
+        """Start a SELECT, run as it is given; `parameters` is an IPC stream of one row.
 
         Raises a Statement* or Source* error, and so may the iteration.
         """
-        command = Run(plan, _text(tree), parameters)
+        command = Run(plan, sql, parameters)
         answers = self._ask(self._statements, command, plan.key, deadline_seconds)
         frame = answers.next()
         if frame is None or frame.kind is not FrameKind.SCHEMA:

@@ -52,7 +52,7 @@ class Session:
 
     def _answer(self, number: int, command: Command) -> bool:
         """Whether the worker can go on afterwards."""
-        statement = command.sql if isinstance(command, Parse) else ""
+        statement = command.sql if isinstance(command, Parse | Describe | Run) else ""
         try:
             with contextlib.closing(self._frames(number, command)) as answer:
                 for frame in answer:
@@ -61,8 +61,6 @@ class Session:
                     send(self._end, frame)
         except Exception as error:  # noqa: BLE001 - whatever fails is told, never swallowed
             if self._cancelled < number:
-                if isinstance(command, Describe | Run):
-                    statement = self._text(command.tree)
                 fault = faults.fault(error, statement)
                 send(self._end, Frame(FrameKind.FAULT, number, second=fault_bytes(fault)))
                 return not fault.fatal
@@ -77,13 +75,13 @@ class Session:
                 yield _result(number, self._syntax.render(tree).encode())
             case Inspect(path=path, format=format_, scan=scan):
                 yield _result(number, self._inspected(path, format_, scan))
-            case Describe(plan=plan, tree=tree, parameters=parameters):
+            case Describe(plan=plan, sql=sql, parameters=parameters):
                 bound = Bound(parameters, described=True)
-                with self._statement(number, plan, tree, bound) as statement:
+                with self._statement(number, plan, sql, bound) as statement:
                     yield _result(number, statement.schema.serialize().to_pybytes())
-            case Run(plan=plan, tree=tree, parameters=parameters):
+            case Run(plan=plan, sql=sql, parameters=parameters):
                 bound = Bound(parameters, described=False)
-                with self._statement(number, plan, tree, bound) as statement:
+                with self._statement(number, plan, sql, bound) as statement:
                     schema = statement.schema.serialize().to_pybytes()
                     yield Frame(FrameKind.SCHEMA, number, second=schema)
                     size = self._settings.batch_bytes
@@ -91,13 +89,13 @@ class Session:
                         yield from frames(number, batch, size)
 
     @contextlib.contextmanager
-    def _statement(self, number: int, plan: Plan, tree: str, bound: Bound) -> Iterator[Statement]:
+    def _statement(self, number: int, plan: Plan, sql: str, bound: Bound) -> Iterator[Statement]:
         instance = self._instance(plan)
         with contextlib.closing(instance.cursor()) as cursor:
             self._idle.clear()
             self._active = (number, cursor)
             try:
-                yield Statement(cursor, self._syntax.select(tree), bound, self._schemas)
+                yield Statement(cursor, self._syntax.select(sql), bound, self._schemas)
             finally:
                 self._active = None
                 self._idle.set()
@@ -116,12 +114,6 @@ class Session:
         with contextlib.closing(connection(self._settings)) as empty:
             found = columns(empty, path, format_, scan)
         return json.dumps([[column.name, column.type] for column in found]).encode()
-
-    def _text(self, tree: str) -> str:
-        try:
-            return self._syntax.select(tree).text
-        except Exception:  # noqa: BLE001 - the first failure is the one to tell
-            return ""
 
 
 def _result(number: int, content: bytes) -> Frame:

@@ -51,18 +51,17 @@ class Syntax:
         except duckdb.Error as error:
             raise StatementInvalid("the statement can't be written back as SQL") from error
 
-    def select(self, tree: str) -> Select:
-        """The one SELECT that a tree is, ready to bind. Raises StatementNotSelect for others."""
-        known = self._selects.get(tree)
+    def select(self, text: str) -> Select:
+        """The one SELECT that a text is, ready to bind. Raises StatementNotSelect for others."""
+        known = self._selects.get(text)
         if known is not None:
-            self._selects.move_to_end(tree)
+            self._selects.move_to_end(text)
             return known
-        text = self.render(tree)
         statements = self._connection.extract_statements(text)
         if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
             raise StatementNotSelect("only one SELECT statement is served here")
         found = Select(text, frozenset(statements[0].named_parameters))
-        self._selects[tree] = found
+        self._selects[text] = found
         while len(self._selects) > _REMEMBERED:
             self._selects.popitem(last=False)
         return found

@@ -24,7 +24,8 @@ keys false
 sum 499500
 row 42 AA
 row 43 BB
-refused Error while executing SQL "DROP TABLE delays": Only one SELECT is served. [statement.not_select, receipt refused-1]
+refused Error while executing SQL "DROP TABLE delays": Only one SELECT is served. \
+[statement.not_select, receipt refused-1]
 """
 
 

@@ -192,7 +192,7 @@ def test_a_changed_source_is_compared_again(pool: WorkerPool, folder: Path) -> N
         with pytest.raises(errors.SourceDrift):
             start(pool, governed)
         with pytest.raises(errors.SourceDrift):
-            pool.describe(governed, pool.parse(SELECT_ALL))
+            pool.describe(governed, pool.render(pool.parse(SELECT_ALL)))
     reordered = PASSENGERS.select(["passport", "age", "country", "email", "id"])
     passengers(folder, reordered)
     assert read(pool, governed).sort_by("id").column("age").to_pylist() == [

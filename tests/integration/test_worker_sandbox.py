@@ -60,8 +60,8 @@ def test_a_write_that_no_gate_stopped_changes_nothing(
     governed = plan(pool, contract(folder))
     before = path.read_bytes()
     try:
-        tree = pool.parse(sql.format(path=path, t=T))
-        running = pool.run(governed, tree, None, 5)
+        text = pool.render(pool.parse(sql.format(path=path, t=T)))
+        running = pool.run(governed, text, None, 5)
         list(running)
     except errors.MeshError as error:
         assert "Permission" not in error.message
@@ -89,7 +89,7 @@ def test_other_files_stay_closed_even_without_a_gate(
     pq.write_table(PASSENGERS, folder / "other.parquet")
     governed = plan(pool, contract(folder))
     with pytest.raises((errors.StatementInvalid, errors.StatementFailed)):
-        list(pool.run(governed, pool.parse(sql.format(folder=folder)), None, 5))
+        list(pool.run(governed, pool.render(pool.parse(sql.format(folder=folder))), None, 5))
     (folder / "other.parquet").unlink()
 
 

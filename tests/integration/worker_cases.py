@@ -111,7 +111,7 @@ def start(
     seconds: float = 20.0,
 ) -> RunningStatement:
     """A statement under way."""
-    return pool.run(planned, pool.parse(sql), parameters, seconds)
+    return pool.run(planned, pool.render(pool.parse(sql)), parameters, seconds)
 
 
 def table_of(schema: bytes, batches: Sequence[Batch]) -> pa.Table:
@@ -136,7 +136,7 @@ def read(
     table = table_of(running.schema, batches)
     table.validate(full=True)
     assert sum(batch.rows for batch in batches) == table.num_rows
-    assert pool.describe(planned, pool.parse(sql), parameters) == running.schema
+    assert pool.describe(planned, pool.render(pool.parse(sql)), parameters) == running.schema
     return table
 
 
