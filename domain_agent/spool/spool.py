@@ -55,7 +55,6 @@ class Spool:
         self._pending: list[_Pending] = []
         self._state, self._commit = threading.Lock(), threading.Lock()
         self._changed = threading.Condition(self._state)
-        self._marking = threading.Lock()
         self._descriptor: int | None = None
 
     def append(self, number: Callable[[int], UsageEvent]) -> UsageEvent:
@@ -103,24 +102,25 @@ class Spool:
             return self._changed.wait_for(lambda: self._durable > sequence, seconds)
 
     def acknowledge(self, sequence: int) -> None:
-        """Remember that everything up to a sequence is stored downstream, and drop what may go."""
-        # Appends go on meanwhile: only the mark on disk must come before what it lets go.
-        with self._marking:
-            if sequence <= self._acknowledged:
-                return
-            self._files.replace(self._mark, str(sequence).encode())
-            self._prune(sequence)
+        """Remember that everything up to a sequence is stored downstream, and drop what may go.
 
-    def _prune(self, sequence: int) -> None:
+        Segments go whole, and the mark on disk comes before that. A mark that is behind costs
+        nothing but sending some events again, so it is not written for every acknowledgement.
+        """
         with self._state:
-            self._acknowledged = sequence
-            first_open = min((e.sequence for e in self._open.values()), default=sequence + 1)
-            floor = min(sequence, first_open - 1)
-            gone: list[Segment] = []
-            while len(self._segments) > 1 and self._segments[0].next - 1 <= floor:
-                gone.append(self._segments.pop(0))
-        for segment in gone:
-            segment.path.unlink()
+            self._acknowledged = max(sequence, self._acknowledged)
+            gone = self._prunable(self._acknowledged)
+        if gone:
+            self._files.replace(self._mark, str(gone[-1].next - 1).encode())
+            with self._state:
+                del self._segments[: len(gone)]
+            for segment in gone:
+                segment.path.unlink()
+
+    def _prunable(self, sequence: int) -> list[Segment]:
+        first_open = min((e.sequence for e in self._open.values()), default=sequence + 1)
+        floor = min(sequence, first_open - 1)
+        return [segment for segment in self._segments[:-1] if segment.next - 1 <= floor]
 
     @property
     def acknowledged(self) -> int:
