@@ -60,12 +60,12 @@ class Statements:
             },
         )
         statement = check(self._pool.parse(sql), catalog)
-        text = self._pool.render(statement.tree)
-        confirm(statement, self._pool.parse(text), catalog)
+        text, again, public = self._pool.rewrite(statement.tree, statement.redacted)
+        confirm(statement, again, catalog)
         return CheckedSql(
             text,
             statement.datasets,
-            self._pool.render(statement.redacted),
+            public,
             _parameter_schema(statement.parameters),
         )
 

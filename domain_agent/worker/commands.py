@@ -14,10 +14,11 @@ class Parse:
 
 
 @dataclass(frozen=True, slots=True)
-class Render:
-    """A syntax tree as SQL."""
+class Rewrite:
+    """A checked tree as SQL, that SQL as a tree again, and the redacted tree as SQL."""
 
-    tree: str
+    checked: str
+    redacted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +48,4 @@ class Run:
     parameters: bytes | None
 
 
-Command: TypeAlias = Parse | Render | Inspect | Describe | Run
+Command: TypeAlias = Parse | Rewrite | Inspect | Describe | Run

@@ -8,7 +8,7 @@ from typing import Self
 from domain_agent.enforcement.gate import load
 from domain_agent.enforcement.plan import Plan, SourceColumn
 from domain_agent.worker.child import lost
-from domain_agent.worker.commands import Command, Describe, Inspect, Parse, Render, Run
+from domain_agent.worker.commands import Command, Describe, Inspect, Parse, Rewrite, Run
 from domain_agent.worker.frames import FrameKind
 from domain_agent.worker.lane import Lane
 from domain_agent.worker.limits import PoolSettings
@@ -47,9 +47,16 @@ class WorkerPool:
         """The syntax tree that DuckDB makes. Raises StatementInvalid or StatementNotSelect."""
         return load(self._result(self._syntax, Parse(sql)).decode())
 
-    def render(self, tree: Mapping[str, object]) -> str:
-        """The SQL of a tree. Raises StatementInvalid."""
-        return self._result(self._syntax, Render(_text(tree))).decode()
+    def rewrite(
+        self, checked: Mapping[str, object], redacted: Mapping[str, object]
+    ) -> tuple[str, Mapping[str, object], str]:
+        """The checked tree as SQL, that SQL parsed again, and the redacted tree as SQL.
+
+        Raises StatementInvalid.
+        """
+        answer = self._result(self._syntax, Rewrite(_text(checked), _text(redacted)))
+        text, again, public = json.loads(answer)
+        return text, load(again), public
 
     def inspect(self, path: str, format_: str, scan: str) -> tuple[SourceColumn, ...]:
         """The columns that a file has; those of a CSV file have no type. Raises SourceDrift."""

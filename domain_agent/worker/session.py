@@ -12,7 +12,7 @@ import duckdb
 
 from domain_agent.enforcement.plan import Plan
 from domain_agent.worker import faults
-from domain_agent.worker.commands import Command, Describe, Inspect, Parse, Render, Run
+from domain_agent.worker.commands import Command, Describe, Inspect, Parse, Rewrite, Run
 from domain_agent.worker.frames import Frame, FrameKind, fault_bytes, send
 from domain_agent.worker.instance import Instance, columns, connection
 from domain_agent.worker.limits import PoolSettings
@@ -71,8 +71,9 @@ class Session:
         match command:
             case Parse(sql=sql):
                 yield _result(number, self._syntax.parse(sql).encode())
-            case Render(tree=tree):
-                yield _result(number, self._syntax.render(tree).encode())
+            case Rewrite(checked=checked, redacted=redacted):
+                texts = self._syntax.rewrite(checked, redacted)
+                yield _result(number, json.dumps(texts).encode())
             case Inspect(path=path, format=format_, scan=scan):
                 yield _result(number, self._inspected(path, format_, scan))
             case Describe(plan=plan, sql=sql, parameters=parameters):

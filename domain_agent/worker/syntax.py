@@ -12,6 +12,10 @@ from domain_agent.worker.limits import PoolSettings
 from mesh.errors import StatementInvalid, StatementNotSelect
 
 _REMEMBERED = 256
+_REWRITE = """
+SELECT text, CAST(json_serialize_sql(text) AS VARCHAR), json_deserialize_sql(CAST($2 AS JSON))
+FROM (SELECT json_deserialize_sql(CAST($1 AS JSON)) AS text)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,20 @@ class Syntax:
             raise StatementInvalid("the statement is empty; write one SELECT")
         return tree
 
-    def render(self, tree: str) -> str:
-        """The text of a tree. Raises StatementInvalid for what is no tree of SELECTs."""
+    def rewrite(self, checked: str, redacted: str) -> tuple[str, str, str]:
+        """The checked tree as SQL, that SQL as a tree again, and the redacted tree as SQL.
+
+        In one question, since asking costs more than answering. Raises StatementInvalid.
+        """
         try:
-            return self._ask("SELECT json_deserialize_sql(CAST($1 AS JSON))", tree)
+            answer = self._connection.execute(_REWRITE, [checked, redacted]).fetchone()
         except duckdb.Error as error:
             raise StatementInvalid("the statement can't be written back as SQL") from error
+        match answer:
+            case (str() as text, str() as again, str() as public):
+                return text, again, public
+            case _:
+                raise StatementInvalid("the statement can't be written back as SQL")
 
     def select(self, text: str) -> Select:
         """The one SELECT that a text is, ready to bind. Raises StatementNotSelect for others."""

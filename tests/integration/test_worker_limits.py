@@ -26,6 +26,7 @@ from tests.integration.worker_cases import (
     read,
     start,
     until,
+    written,
 )
 
 ENDLESS = f"SELECT count(*) AS n FROM {T} a, range(10000000) b, range(10000000) c"
@@ -192,7 +193,7 @@ def test_a_changed_source_is_compared_again(pool: WorkerPool, folder: Path) -> N
         with pytest.raises(errors.SourceDrift):
             start(pool, governed)
         with pytest.raises(errors.SourceDrift):
-            pool.describe(governed, pool.render(pool.parse(SELECT_ALL)))
+            pool.describe(governed, written(pool, SELECT_ALL))
     reordered = PASSENGERS.select(["passport", "age", "country", "email", "id"])
     passengers(folder, reordered)
     assert read(pool, governed).sort_by("id").column("age").to_pylist() == [
@@ -306,9 +307,12 @@ def test_what_is_no_select_is_none(pool: WorkerPool, sql: str) -> None:
         pool.parse(sql)
 
 
-def test_render_writes_what_parse_read(pool: WorkerPool) -> None:
+def test_what_is_rewritten_parses_to_the_same_tree(pool: WorkerPool) -> None:
     for sql in ("SELECT 1 AS a", "SELECT 'it''s' AS a UNION ALL (SELECT $1)"):
-        again = pool.parse(pool.render(pool.parse(sql)))
-        assert pool.render(again) == pool.render(pool.parse(sql))
+        tree = pool.parse(sql)
+        text, again, public = pool.rewrite(tree, tree)
+        assert text == public == written(pool, text)
+        assert pool.rewrite(again, again)[0] == text
+    broken: dict[str, object] = {"error": False, "statements": [{"node": {"type": "NOPE"}}]}
     with pytest.raises(errors.StatementInvalid):
-        pool.render({"error": False, "statements": [{"node": {"type": "NOPE"}}]})
+        pool.rewrite(broken, broken)

@@ -26,6 +26,7 @@ from tests.integration.worker_cases import (
     stream,
     stream_of,
     table_of,
+    written,
 )
 
 NOT_FRENCH = {"not": {"column": "country", "op": "eq", "value": "FR"}}
@@ -221,10 +222,7 @@ def test_a_null_parameter_has_the_type_it_came_with(
     assert table.schema.field("p").type == type_
     assert table.column("p").to_pylist() == [None]
     only_types = stream_of(bound.slice(0, 0))
-    assert (
-        pool.describe(governed, pool.render(pool.parse(sql)), only_types)
-        == table.schema.serialize()
-    )
+    assert pool.describe(governed, written(pool, sql), only_types) == table.schema.serialize()
 
 
 def test_named_parameters_are_matched_by_name(pool: WorkerPool, folder: Path) -> None:

@@ -24,6 +24,7 @@ from tests.integration.worker_cases import (
     plan,
     read,
     until,
+    written,
 )
 
 
@@ -60,7 +61,7 @@ def test_a_write_that_no_gate_stopped_changes_nothing(
     governed = plan(pool, contract(folder))
     before = path.read_bytes()
     try:
-        text = pool.render(pool.parse(sql.format(path=path, t=T)))
+        text = written(pool, sql.format(path=path, t=T))
         running = pool.run(governed, text, None, 5)
         list(running)
     except errors.MeshError as error:
@@ -89,7 +90,7 @@ def test_other_files_stay_closed_even_without_a_gate(
     pq.write_table(PASSENGERS, folder / "other.parquet")
     governed = plan(pool, contract(folder))
     with pytest.raises((errors.StatementInvalid, errors.StatementFailed)):
-        list(pool.run(governed, pool.render(pool.parse(sql.format(folder=folder))), None, 5))
+        list(pool.run(governed, written(pool, sql.format(folder=folder)), None, 5))
     (folder / "other.parquet").unlink()
 
 

@@ -103,6 +103,12 @@ def passengers(folder: Path, table: pa.Table = PASSENGERS) -> Path:
     return path
 
 
+def written(pool: WorkerPool, sql: str) -> str:
+    """The statement as the agent has it run: made from its tree."""
+    tree = pool.parse(sql)
+    return pool.rewrite(tree, tree)[0]
+
+
 def start(
     pool: WorkerPool,
     planned: Plan,
@@ -111,7 +117,7 @@ def start(
     seconds: float = 20.0,
 ) -> RunningStatement:
     """A statement under way."""
-    return pool.run(planned, pool.render(pool.parse(sql)), parameters, seconds)
+    return pool.run(planned, written(pool, sql), parameters, seconds)
 
 
 def table_of(schema: bytes, batches: Sequence[Batch]) -> pa.Table:
@@ -136,7 +142,7 @@ def read(
     table = table_of(running.schema, batches)
     table.validate(full=True)
     assert sum(batch.rows for batch in batches) == table.num_rows
-    assert pool.describe(planned, pool.render(pool.parse(sql)), parameters) == running.schema
+    assert pool.describe(planned, written(pool, sql), parameters) == running.schema
     return table
 
 
