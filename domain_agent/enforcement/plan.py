@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from domain_agent.enforcement import masks, types
 from domain_agent.enforcement.literals import identifier
 from domain_agent.enforcement.masks import Pseudonyms
-from domain_agent.enforcement.rows import Inapplicable, condition
+from domain_agent.enforcement.rows import Inapplicable, condition, kept_by_scan
 from mesh.contracts.values import Contract, Dataset
 from mesh.decisions.values import Decision
 from mesh.errors import (
@@ -27,6 +27,7 @@ from mesh.masks import Mask
 
 KEY_BYTES = 32
 _ROW_LIMIT = "rows"
+_ALL_ROWS = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,17 @@ class MaskedColumn:
 
 @dataclass(frozen=True, slots=True)
 class DatasetPlan:
-    """One governed dataset: a view over a source, with masks, conditions and a row limit."""
+    """One governed dataset: a view over a source, with masks, conditions and a row limit.
+
+    `scanned` tells that the scan itself applies every condition.
+    """
 
     product: str
     dataset: str
     source: Source
     columns: tuple[MaskedColumn, ...]
     conditions: tuple[str, ...]
+    scanned: bool
     row_limit: int | None
 
     @property
@@ -79,8 +84,17 @@ class DatasetPlan:
             f" AS {identifier(column.name)}"
             for column in self.columns
         )
-        where = f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
-        return f"SELECT {shown} FROM {self.source.scan} AS raw{where}"  # noqa: S608 - every part is quoted
+        return f"SELECT {shown} FROM {self._rows()}"  # noqa: S608 - every part is quoted
+
+    def _rows(self) -> str:
+        scan = f"{self.source.scan} AS raw"
+        if not self.conditions:
+            return scan
+        kept = f"{scan} WHERE {' AND '.join(self.conditions)}"
+        # No optimizer moves a filter across a limit: without it, an expression of the reader's
+        # that fails on some values could be evaluated on rows that the conditions hide.
+        everything = f"(SELECT * FROM {kept} LIMIT {_ALL_ROWS}) AS raw"  # noqa: S608 - likewise
+        return kept if self.scanned else everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +180,10 @@ def plan_dataset(
                 f" {column.type}; nothing is read. Its owner can declare another `mesh.mask`",
                 column=column.name,
             )
-    conditions = _conditions(decision, actual, where)
+    conditions, scanned = _conditions(decision, actual, where)
+    scanned = scanned and source.format == "parquet"
     limit = _limit(decision.limits, where)
-    return DatasetPlan(contract.product, dataset_name, source, columns, conditions, limit)
+    return DatasetPlan(contract.product, dataset_name, source, columns, conditions, scanned, limit)
 
 
 def agreed_columns(dataset: Dataset, columns: Sequence[SourceColumn], where: str) -> dict[str, str]:
@@ -211,12 +226,17 @@ def _mask(column: str, decision: Decision, classes: Mapping[str, str], where: st
         ) from None
 
 
-def _conditions(decision: Decision, actual: Mapping[str, str], where: str) -> tuple[str, ...]:
+def _conditions(
+    decision: Decision, actual: Mapping[str, str], where: str
+) -> tuple[tuple[str, ...], bool]:
     columns = {name: (_raw(name), type_) for name, type_ in actual.items()}
     conditions = []
+    scanned = True
     for row in decision.rows:
         try:
-            conditions.append(condition(parse_filter(row.filter), columns))
+            filter_ = parse_filter(row.filter)
+            conditions.append(condition(filter_, columns))
+            scanned = scanned and kept_by_scan(filter_, columns)
         except (ValueError, Inapplicable) as error:
             # The parser quotes the filter's values, which readers need not know.
             why = str(error) if isinstance(error, Inapplicable) else "it is malformed"
@@ -224,7 +244,7 @@ def _conditions(decision: Decision, actual: Mapping[str, str], where: str) -> tu
                 f"the row filter {row.rule} can't be applied to {where}: {why}; nothing is read",
                 rule=row.rule,
             ) from None
-    return tuple(conditions)
+    return tuple(conditions), scanned
 
 
 def _limit(limits: Mapping[str, int], where: str) -> int | None:

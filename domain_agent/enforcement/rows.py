@@ -14,6 +14,8 @@ _SIGNS = {
     Operator.GT: ">",
     Operator.GE: ">=",
 }
+_SCANNED = frozenset({Operator.EQ, Operator.LT, Operator.LE, Operator.GT, Operator.GE})
+_SCANNED_TYPES = frozenset({"VARCHAR", "INTEGER", "BIGINT", "DATE", "TIMESTAMP"})
 
 
 class Inapplicable(Exception):
@@ -35,6 +37,21 @@ def condition(filter_: Filter, columns: Mapping[str, tuple[str, str]]) -> str:
             return "(" + " AND ".join(condition(part, columns) for part in parts) + ")"
         case Either(filters=parts):
             return "(" + " OR ".join(condition(part, columns) for part in parts) + ")"
+
+
+def kept_by_scan(filter_: Filter, columns: Mapping[str, tuple[str, str]]) -> bool:
+    """Whether a Parquet scan itself applies all of the filter, before any other expression.
+
+    Only comparisons with one constant are; DuckDB keeps the rest as filters of their own, which
+    its optimizer may evaluate after a reader's.
+    """
+    match filter_:
+        case Comparison(column=column, operator=operator):
+            return operator in _SCANNED and columns[column][1] in _SCANNED_TYPES
+        case Both(filters=parts):
+            return all(kept_by_scan(part, columns) for part in parts)
+        case _:
+            return False
 
 
 def _comparison(comparison: Comparison, columns: Mapping[str, tuple[str, str]]) -> str:

@@ -46,6 +46,11 @@ FILTERS: Mapping[str, Mapping[str, object]] = {
 PROBES = {
     "cast": "CAST(code AS INTEGER) >= 0",
     "arithmetic": "CAST(amount - 1 AS USMALLINT) >= 0",
+    # Evaluated on a column's minimum and maximum, were statistics propagated.
+    "statistics": "week(CASE WHEN amount <= 0 THEN DATE '5877642-06-25 (BC)' "
+    "ELSE DATE '2020-01-01' END) = 1",
+    "nanoseconds": "epoch_ns(CASE WHEN amount <= 0 THEN TIMESTAMPTZ '294247-01-10 04:00:54+00' "
+    "ELSE TIMESTAMPTZ '2020-01-01 00:00+00' END) IS NOT NULL",
     "error": f"CASE WHEN code LIKE '{HIDDEN_TEXT}%' THEN error(code) ELSE '1' END = '1'",
 }
 WRAPPERS = {
@@ -53,6 +58,7 @@ WRAPPERS = {
     "subquery": "SELECT count(*) AS n FROM (SELECT * FROM {t}) s WHERE {p}",
     "cte": "WITH c AS (SELECT * FROM {t}) SELECT count(*) AS n FROM c WHERE {p}",
     "join": "SELECT count(*) AS n FROM {t} a JOIN (SELECT id AS k FROM {t}) b ON id = k AND {p}",
+    "condition": "SELECT count(*) AS n FROM {t} JOIN (SELECT 1 AS one) o ON {p}",
     "having": "SELECT count(*) AS n FROM (SELECT id FROM {t} GROUP BY id, code, amount HAVING {p})",
     "qualify": "SELECT count(*) AS n FROM (SELECT id FROM {t} QUALIFY {p} AND "
     "row_number() OVER (ORDER BY id) > 0)",
