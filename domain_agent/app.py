@@ -21,6 +21,7 @@ from domain_agent.reads.deciding import DatasetDecider
 from domain_agent.reads.governed import GovernedReads
 from domain_agent.reads.planning import Planner
 from domain_agent.reads.receipts import Receipts
+from domain_agent.reads.shares import Shares
 from domain_agent.reads.statements import Statements
 from domain_agent.server import AgentServer, ServerSettings, Tls
 from domain_agent.settings import AgentSettings
@@ -163,6 +164,7 @@ def _governed(settings: AgentSettings, clock: Clock, files: Files, trust: Trust)
         pool=pool,
         clock=clock,
         statement_seconds=settings.worker.statement_seconds,
+        shares=Shares(max(1, settings.worker.processes // 2)),
     )
     return _Governed(engine, pool, spool, holder, datasets, reads)
 

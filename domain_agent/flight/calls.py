@@ -12,6 +12,8 @@ from mesh import errors
 AUTHORIZATION = "authorization"
 PURPOSE = "x-mesh-purpose"
 AGREEMENT = "x-mesh-agreement"
+MAX_NAME = 63
+MAX_AGREEMENTS = 32
 
 
 def read_context(context: grpc.ServicerContext, verifier: Verifier) -> ReadContext:
@@ -25,7 +27,7 @@ def read_context(context: grpc.ServicerContext, verifier: Verifier) -> ReadConte
     return ReadContext(
         caller=caller,
         purpose=_purpose(context),
-        agreements=frozenset(_split(_values(context, AGREEMENT))),
+        agreements=_agreements(context),
         client=context.peer(),
     )
 
@@ -71,7 +73,19 @@ def _purpose(context: grpc.ServicerContext) -> str | None:
     purposes = set(_values(context, PURPOSE))
     if len(purposes) > 1:
         raise errors.RequestInvalid(f"The call names several purposes; send {PURPOSE} once.")
-    return next(iter(purposes), "") or None
+    purpose = next(iter(purposes), "")
+    if len(purpose) > MAX_NAME:
+        raise errors.RequestInvalid(f"{PURPOSE} is longer than a purpose's {MAX_NAME} characters.")
+    return purpose or None
+
+
+def _agreements(context: grpc.ServicerContext) -> frozenset[str]:
+    agreements = frozenset(_split(_values(context, AGREEMENT)))
+    if len(agreements) > MAX_AGREEMENTS or any(len(one) > MAX_NAME for one in agreements):
+        raise errors.RequestInvalid(
+            f"{AGREEMENT} names at most {MAX_AGREEMENTS} agreements by their ids."
+        )
+    return agreements
 
 
 def _values(context: grpc.ServicerContext, key: str) -> Iterable[str]:

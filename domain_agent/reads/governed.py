@@ -15,6 +15,7 @@ from domain_agent.reads.reading import GovernedReading
 from domain_agent.reads.receipts import Receipts, Statement
 from domain_agent.reads.refusals import refusal
 from domain_agent.reads.schemas import Schemas
+from domain_agent.reads.shares import Shares
 from domain_agent.reads.statements import CheckedSql, Statements
 from domain_agent.snapshot.holder import SnapshotHolder
 from domain_agent.snapshot.values import Snapshot
@@ -64,11 +65,12 @@ class GovernedReads:
         pool: WorkerPool,
         clock: Clock,
         statement_seconds: float,
+        shares: Shares,
     ) -> None:
         self._holder, self._statements, self._decider = holder, statements, decider
         self._planner, self._receipts, self._pool = planner, receipts, pool
         self._clock, self._seconds = clock, statement_seconds
-        self._schemas = Schemas(pool)
+        self._schemas, self._shares = Schemas(pool), shares
 
     def prepare(self, context: ReadContext, sql: str) -> PreparedRead:
         """Check, decide and plan a statement; its schema is what the masked views give."""
@@ -103,7 +105,12 @@ class GovernedReads:
             snapshot = self._holder.current()
             record.revision = snapshot.revision
             allowed = self._allow(context, checked, snapshot, record)
-            running = self._pool.run(allowed.plan, checked.runs, parameters, self._seconds)
+            release = self._shares.take(context.caller.principal.reference)
+            try:
+                running = self._pool.run(allowed.plan, checked.runs, parameters, self._seconds)
+            except BaseException:
+                release()
+                raise
             try:
                 if running.schema != prepared.schema:
                     raise StatementStale(
@@ -113,9 +120,10 @@ class GovernedReads:
                 receipt = self._receipts.started(record.statement())
             except BaseException:
                 running.close()
+                release()
                 raise
         guard = _Guard(self, context, checked, allowed)
-        return GovernedReading(running, receipt, self._receipts, guard, self._clock)
+        return GovernedReading(running, receipt, self._receipts, guard, release, self._clock)
 
     def tables(self, context: ReadContext) -> Sequence[TableInfo]:
         """The datasets that an agreement of the caller covers, as the caller would read them."""

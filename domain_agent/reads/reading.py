@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class GovernedReading:
-    """Hands out what the worker sends, as long as `guard` doesn't raise."""
+    """Hands out what the worker sends, as long as `guard` doesn't raise; at its end, `release`."""
 
     def __init__(
         self,
@@ -22,12 +22,13 @@ class GovernedReading:
         receipt: str,
         receipts: Receipts,
         guard: Callable[[], None],
+        release: Callable[[], None],
         clock: Clock,
     ) -> None:
         self.receipt = receipt
         self.schema = running.schema
         self._running, self._receipts, self._guard = running, receipts, guard
-        self._clock = clock
+        self._release, self._clock = release, clock
         self._began = clock.elapsed()
         self._rows = self._bytes = 0
         self._closed = False
@@ -52,6 +53,7 @@ class GovernedReading:
                 return
             self._closed = True
         self._running.close()
+        self._release()
         duration = round((self._clock.elapsed() - self._began) * 1000)
         totals = Totals(self._rows, self._bytes, duration)
         try:

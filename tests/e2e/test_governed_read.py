@@ -52,6 +52,7 @@ def test_a_restricted_column_without_a_mask_is_not_even_named(town: Town) -> Non
 def test_a_wrong_or_missing_purpose_is_refused(town: Town) -> None:
     assert "marketing" in town.reader(purpose="marketing").refusal(PASSENGERS)
     assert "not registered" in town.reader(purpose="world-domination").refusal(PASSENGERS)
+    assert "request.invalid" in town.reader(purpose="p" * 13_000).refusal(PASSENGERS)
 
 
 def test_a_domain_token_is_worth_nothing_elsewhere(town: Town) -> None:

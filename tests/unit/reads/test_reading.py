@@ -1,5 +1,6 @@
 """A reading hands out what is still allowed, and ends exactly once with its evidence."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,6 +49,7 @@ class Scene:
     running: Running
     revoke_after: int | None = None
     batches: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
     spool: Spool = field(init=False)
     reading: GovernedReading = field(init=False)
 
@@ -61,6 +63,7 @@ class Scene:
             receipt,
             receipts,
             self.guard,
+            self.released.set,
             SetClock(),
         )
 
@@ -82,6 +85,7 @@ def test_a_read_to_the_end_is_completed_with_its_totals(tmp_path: Path) -> None:
     assert end.receipt == started.id == scene.reading.receipt
     assert end.data == {"rows": 7, "bytes": 70, "duration_ms": 0}
     assert scene.running.closed == 1
+    assert scene.released.is_set()
 
 
 def test_a_second_close_changes_nothing(tmp_path: Path) -> None:

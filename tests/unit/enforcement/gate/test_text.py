@@ -188,3 +188,12 @@ def test_spliced_statements_are_refused_or_survive_their_rewriting(
         assert refusal.reason.startswith("statement.")
         return
     confirm(checked, serialize(text_of(checked.tree)), CATALOG)
+
+
+@pytest.mark.parametrize("word", ["ROLLUP", "cube"])
+def test_a_grouping_that_the_parser_writes_out_is_short(word: str) -> None:
+    columns = ", ".join(f"c{number}" for number in range(600))
+    with pytest.raises(StatementTooLong, match="1,000 words"):
+        precheck(f"SELECT 1 FROM t GROUP BY {word} ({columns})")
+    precheck(f"SELECT 1 FROM t GROUP BY {word} (a, b, c)")
+    precheck(f"SELECT {columns} FROM t")
