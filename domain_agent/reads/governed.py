@@ -76,8 +76,7 @@ class GovernedReads:
         """Check, decide and plan a statement; its schema is what the masked views give."""
         record = _Record(context)
         with _refusals_recorded(self._receipts, record):
-            snapshot = self._holder.current()
-            record.revision = snapshot.revision
+            snapshot = self._begin(record)
             checked = self._statements.check(sql, snapshot)
             record.sql = checked.redacted_sql
             allowed = self._allow(context, checked, snapshot, record)
@@ -89,9 +88,7 @@ class GovernedReads:
         checked = _prepared_here(prepared).checked
         record = _Record(context, sql=checked.redacted_sql)
         with _refusals_recorded(self._receipts, record):
-            snapshot = self._holder.current()
-            record.revision = snapshot.revision
-            allowed = self._allow(context, checked, snapshot, record)
+            allowed = self._allow(context, checked, self._begin(record), record)
             schema = self._schemas.schema(allowed.plan, checked, parameters)
         return PreparedRead(checked, schema, checked.parameter_schema)
 
@@ -102,9 +99,7 @@ class GovernedReads:
         checked = _prepared_here(prepared).checked
         record = _Record(context, sql=checked.redacted_sql)
         with _refusals_recorded(self._receipts, record):
-            snapshot = self._holder.current()
-            record.revision = snapshot.revision
-            allowed = self._allow(context, checked, snapshot, record)
+            allowed = self._allow(context, checked, self._begin(record), record)
             release = self._shares.take(context.caller.principal.reference)
             try:
                 running = self._pool.run(allowed.plan, checked.runs, parameters, self._seconds)
@@ -156,6 +151,11 @@ class GovernedReads:
         if allowed.plan.key != before.plan.key:
             raise StatementRevoked("what the read may return changed while it ran; read again")
         return allowed
+
+    def _begin(self, record: "_Record") -> Snapshot:
+        snapshot = self._holder.current()
+        record.revision = snapshot.revision
+        return snapshot
 
     def _allow(
         self, context: ReadContext, checked: CheckedSql, snapshot: Snapshot, record: "_Record"
