@@ -149,6 +149,11 @@ class Mesh:
         self.agents[domain].wait_ready("serving ")
 
     @property
+    def config(self) -> Path:
+        """The command line's own configuration in this mesh."""
+        return self.folder / "mesh.yaml"
+
+    @property
     def admin(self) -> str:
         """The token that the control plane wrote at its first start."""
         return (self.folder / "control-plane" / "admin.token").read_text().strip()
@@ -222,8 +227,7 @@ class Mesh:
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("MESH_")}
-        config = str(self.folder / "mesh.yaml")
-        return {**kept, "PYTHONPATH": str(ROOT), "MESH_CONFIG": config, **more}
+        return {**kept, "PYTHONPATH": str(ROOT), "MESH_CONFIG": str(self.config), **more}
 
 
 def _everything(terminal: int) -> str:

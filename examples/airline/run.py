@@ -13,31 +13,49 @@ from examples.airline.processes import (
 )
 
 GUIDE = """
-The airline's mesh is up. In another terminal:
+The airline's mesh is up. In another terminal you are ana; omar owns operations, ada audits:
 
-  export MESH_SERVER={server} MESH_TOKEN={token}
-  {mesh} product list
-  {mesh} access request operations.flights --role analyst --purpose delay-analysis \\
-      --justification "trying it out"
-  {mesh} access approve AGREEMENT          # as its owner: export MESH_TOKEN={owner}
-  {mesh} query "SELECT carrier, avg(dep_delay) FROM flights GROUP BY 1 ORDER BY 2" \\
-      --domain operations --purpose delay-analysis
+  export MESH_CONFIG={config} PATH={programs}:$PATH
 
-From Python (pip install adbc-driver-flightsql pyarrow):
+  mesh product list
+  mesh product show operations.flights
+  mesh access request operations.flights --role analyst --purpose delay-analysis \\
+    --justification "trying it out"
+  mesh --context omar access approve AGREEMENT
+  mesh query "SELECT carrier, avg(dep_delay) FROM flights GROUP BY 1 ORDER BY 2" \\
+    --domain operations --purpose delay-analysis
+  mesh why RECEIPT
+  mesh --context ada audit list
+
+From Python, with TOKEN from `mesh token issue --domain operations`:
 
   import adbc_driver_flightsql.dbapi as flightsql
-  # TOKEN is what `mesh token issue --domain operations` prints
-  kwargs = {{"adbc.flight.sql.authorization_header": "Bearer TOKEN",
-            "adbc.flight.sql.rpc.call_header.x-mesh-purpose": "delay-analysis"}}
-  with flightsql.connect("{uri}", db_kwargs=kwargs, autocommit=True) as c, c.cursor() as q:
+  who = {{"adbc.flight.sql.authorization_header": "Bearer TOKEN",
+         "adbc.flight.sql.rpc.call_header.x-mesh-purpose": "delay-analysis"}}
+  with flightsql.connect("{uri}", who, autocommit=True) as c, c.cursor() as q:
       q.execute("SELECT * FROM flights LIMIT 5"); print(q.fetch_arrow_table())
 
 From DBeaver or JDBC (Arrow Flight SQL driver):
 
-  jdbc:arrow-flight-sql://{address}?useEncryption=false&token=TOKEN&x-mesh-purpose=delay-analysis
+  jdbc:arrow-flight-sql://{address}?useEncryption=false&x-mesh-purpose=delay-analysis&token=TOKEN
 
 Ctrl-C ends it.
 """
+
+
+def write_contexts(mesh: Mesh) -> None:
+    """The people of the tour as contexts of the command line; ana's is the one in use."""
+    people = {
+        "ana": mesh.token("ana", teams=["planning"]),
+        "omar": mesh.token("omar", duties=["owner:operations"]),
+        "ada": mesh.token("ada", duties=["auditor"]),
+    }
+    for name, token in people.items():
+        file = mesh.folder / f"{name}.token"
+        file.write_text(token)
+        options = ("--server", mesh.server, "--token-file", str(file))
+        mesh.mesh(token, "context", "set", name, *options)
+    mesh.mesh(people["ana"], "context", "use", "ana")
 
 
 def main() -> None:
@@ -49,13 +67,12 @@ def main() -> None:
             Mesh(Path(folder)) as mesh,
         ):
             start_airline(mesh)
+            write_contexts(mesh)
             uri = mesh.agents["operations"].ready
             sys.stdout.write(
                 GUIDE.format(
-                    server=mesh.server,
-                    token=mesh.token("ana", teams=["planning"]),
-                    owner=mesh.token("omar", duties=["owner:operations"]),
-                    mesh=Path(sys.executable).with_name("mesh"),
+                    config=mesh.config,
+                    programs=Path(sys.executable).parent,
                     uri=uri,
                     address=uri.partition("://")[2],
                 )
