@@ -1,5 +1,6 @@
 """Who may call what: a Rego policy over duties, asked once for each distinct input."""
 
+import hashlib
 import threading
 from collections import OrderedDict
 from typing import Protocol
@@ -49,8 +50,9 @@ class Authorization:
 
     def _allowed(self, method: str, caller: Caller | None, domain: str | None) -> bool:
         document = canonical({"method": method, "caller": _described(caller), "domain": domain})
+        key = hashlib.sha256(document).digest()
         with self._lock:
-            known = self._decided.get(document)
+            known = self._decided.get(key)
         if known is not None:
             return known
         match self._engine.evaluate(document):
@@ -59,7 +61,7 @@ class Authorization:
             case _:
                 raise PolicyError("the control policy returned something that is no decision")
         with self._lock:
-            self._decided[document] = decided
+            self._decided[key] = decided
             while len(self._decided) > _CACHE_SIZE:
                 self._decided.popitem(last=False)
         return decided

@@ -16,6 +16,7 @@ from grpc import aio
 from control_plane.calls import CALLER
 from mesh.errors import RequestTooLarge
 from mesh.identity.principal import Caller
+from mesh.names import is_name
 from mesh.wire.failures import failure
 
 MAX_REQUEST_BYTES = 1024 * 1024
@@ -136,7 +137,8 @@ class CallInterceptor(aio.ServerInterceptor):
                 limit=str(MAX_REQUEST_BYTES),
             )
         domain = getattr(request, "domain", None)
-        return self._admission.admit(method, _bearer(context), domain or None)
+        known = domain if isinstance(domain, str) and is_name(domain) else None
+        return self._admission.admit(method, _bearer(context), known)
 
 
 def _bearer(context: grpc.ServicerContext | aio.ServicerContext[Any, Any]) -> str:

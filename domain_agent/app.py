@@ -15,6 +15,7 @@ from domain_agent.control.reporting import Reporter
 from domain_agent.control.shipping import AuditTransport, Shipper
 from domain_agent.control.sync import SyncClient
 from domain_agent.decisions import DecisionsService
+from domain_agent.flight.calls import caller_of
 from domain_agent.flight.service import FlightService, FlightSettings
 from domain_agent.pseudonyms import PseudonymKeys
 from domain_agent.reads.deciding import DatasetDecider
@@ -120,7 +121,12 @@ def build(settings: AgentSettings) -> Agent:
         os.urandom,
     )
     decisions = DecisionsService(holder, governed.decider, verifier)
-    server = AgentServer(server_settings, [flight, decisions], clock.elapsed)
+    server = AgentServer(
+        server_settings,
+        [flight, decisions],
+        lambda metadata: caller_of(metadata, verifier),
+        clock.elapsed,
+    )
     uri = settings.advertise or _uri(settings, server.port)
 
     due = threading.Event()

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 else:
     Handler = grpc.RpcMethodHandler
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
+Metadata = Iterable[tuple[str, str | bytes]]
 Continuation = Callable[[grpc.HandlerCallDetails], Handler | None]
 
 
@@ -67,6 +68,39 @@ class Refusals(grpc.ServerInterceptor):
             end = failure(error, method, _LOG)
             context.set_trailing_metadata(end.trailing)
             context.abort(end.code, end.message)
+
+
+class Callers(grpc.ServerInterceptor):
+    """Refuses who proves nothing before anything of theirs is waited for.
+
+    `check` raises for a call's metadata; methods whose name starts with one of `free` need none.
+    """
+
+    def __init__(self, check: Callable[[Metadata], object], free: tuple[str, ...]) -> None:
+        self._check, self._free = check, free
+
+    def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        handler = continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(self._free):
+            return handler
+        try:
+            self._check(handler_call_details.invocation_metadata or ())
+        except errors.MeshError as refused:
+            return _rebuilt(handler, _raising(refused, handler.response_streaming), True)
+        return handler
+
+
+def _raising(error: errors.MeshError, streaming: bool) -> Behaviour:
+    def one(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        raise error
+
+    def many(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        yield from ()
+        raise error
+
+    return many if streaming else one
 
 
 class Alarms:

@@ -10,9 +10,22 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from domain_agent.interceptors import Alarms, NotServed, Patience, Refusals
+from domain_agent.interceptors import (
+    Alarms,
+    Callers,
+    Metadata,
+    NotServed,
+    Patience,
+    Refusals,
+)
 
 RESERVED_WORKERS = 8
+# A handshake carries its credentials in another form, and checks them itself.
+FREE = (
+    "/grpc.health.",
+    "/grpc.reflection.",
+    "/arrow.flight.protocol.FlightService/Handshake",
+)
 _MIB = 1024 * 1024
 
 
@@ -68,6 +81,7 @@ class AgentServer:
         self,
         settings: ServerSettings,
         services: Sequence[Service],
+        check: Callable[[Metadata], object],
         elapsed: Callable[[], float],
     ) -> None:
         check_address(settings.address, settings.tls)
@@ -76,7 +90,7 @@ class AgentServer:
         patience = Patience(self._alarms, settings.message_seconds, settings.stall_seconds)
         self._server = grpc.server(
             self._pool,
-            interceptors=[Refusals(), patience],
+            interceptors=[Refusals(), Callers(check, FREE), patience],
             options=_options(settings),
             maximum_concurrent_rpcs=4 * settings.workers,
         )

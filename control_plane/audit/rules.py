@@ -37,6 +37,12 @@ def check_batch(events: Sequence[UsageEvent], domain: str, agent: str) -> None:
             )
         if not event.id or not event.receipt:
             raise EvidenceInvalid(f"event {sequence} has no id or no receipt", sequence=sequence)
+        foreign = [p for p in _named(event.data, "product") if not p.startswith(f"{domain}.")]
+        if foreign:
+            raise EvidenceInvalid(
+                f"event {sequence} speaks of {foreign[0]}, which is not of the agent's domain",
+                sequence=sequence,
+            )
         if event.sequence < 1 or event.sequence != events[0].sequence + index:
             raise EvidenceInvalid(
                 f"event {sequence} does not follow the one before; sequences start at 1 and"

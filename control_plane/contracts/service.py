@@ -1,7 +1,7 @@
 """ContractService: publish and find the contracts of the mesh's products."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from control_plane.calls import current_caller
@@ -18,6 +18,8 @@ from mesh.wire.contracts import contract_to_proto
 from mesh.wire.times import to_timestamp
 
 Addresses = Callable[[Transaction, str], list[str]]
+
+MAX_PAGE_BYTES = 1024 * 1024
 
 
 class ContractService(contracts_pb2_grpc.ContractServiceServicer):
@@ -85,9 +87,11 @@ class ContractService(contracts_pb2_grpc.ContractServiceServicer):
         with self._database.reading() as tx:
             found = list(store.products(tx, request.domain, request.page_token, limit + 1))
             messages = [self._to_proto(tx, published) for published in found[:limit]]
+        fitting = _fitting(messages)
+        more = len(found) > fitting
         return contracts_pb2.ListProductsResponse(
-            contracts=messages,
-            next_page_token=found[limit - 1].contract.name if len(found) > limit else "",
+            contracts=messages[:fitting],
+            next_page_token=found[fitting - 1].contract.name if more else "",
         )
 
     def _to_proto(self, tx: Transaction, published: rules.Published) -> contracts_pb2.Contract:
@@ -98,6 +102,16 @@ class ContractService(contracts_pb2_grpc.ContractServiceServicer):
         message.revision = published.revision
         message.flight_uris.extend(self._addresses(tx, published.contract.domain))
         return message
+
+
+def _fitting(messages: Sequence[contracts_pb2.Contract]) -> int:
+    """How many of the first messages fit in one answer; one at least."""
+    size = 0
+    for number, message in enumerate(messages):
+        size += message.ByteSize()
+        if number and size > MAX_PAGE_BYTES:
+            return number
+    return len(messages)
 
 
 def _change(contract: Contract, publisher: str, now: datetime) -> Change:

@@ -14,7 +14,7 @@ _SIGNS = {
     Operator.GT: ">",
     Operator.GE: ">=",
 }
-_SCANNED = frozenset({Operator.EQ, Operator.LT, Operator.LE, Operator.GT, Operator.GE})
+_SCANNED = frozenset(_SIGNS)
 _SCANNED_TYPES = frozenset({"VARCHAR", "INTEGER", "BIGINT", "DATE", "TIMESTAMP"})
 
 

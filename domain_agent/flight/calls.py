@@ -7,7 +7,9 @@ from collections.abc import Iterable
 import grpc
 
 from domain_agent.flight.ports import ReadContext, Verifier
+from domain_agent.interceptors import Metadata
 from mesh import errors
+from mesh.identity.principal import Caller
 
 AUTHORIZATION = "authorization"
 PURPOSE = "x-mesh-purpose"
@@ -18,23 +20,27 @@ MAX_AGREEMENTS = 32
 
 def read_context(context: grpc.ServicerContext, verifier: Verifier) -> ReadContext:
     """The verified caller and what they say about the read."""
-    scheme, token = _credentials(context)
-    if scheme != "bearer":
-        raise errors.TokenMissing(
-            "The call's authorization is not a bearer token; send `authorization: Bearer <token>`."
-        )
-    caller = verifier.verify(token)
     return ReadContext(
-        caller=caller,
+        caller=caller_of(context.invocation_metadata(), verifier),
         purpose=_purpose(context),
         agreements=_agreements(context),
         client=context.peer(),
     )
 
 
+def caller_of(metadata: Metadata, verifier: Verifier) -> Caller:
+    """Whom a call's bearer token proves. Raises an Unauthenticated."""
+    scheme, token = _credentials(metadata)
+    if scheme != "bearer":
+        raise errors.TokenMissing(
+            "The call's authorization is not a bearer token; send `authorization: Bearer <token>`."
+        )
+    return verifier.verify(token)
+
+
 def handshake_token(context: grpc.ServicerContext) -> str:
     """The token of a handshake: bearer as it is, or the password of basic credentials."""
-    scheme, credentials = _credentials(context)
+    scheme, credentials = _credentials(context.invocation_metadata())
     if scheme == "bearer":
         return credentials
     if scheme == "basic":
@@ -45,8 +51,8 @@ def handshake_token(context: grpc.ServicerContext) -> str:
     )
 
 
-def _credentials(context: grpc.ServicerContext) -> tuple[str, str]:
-    values = set(_values(context, AUTHORIZATION))
+def _credentials(metadata: Metadata) -> tuple[str, str]:
+    values = set(_values(metadata, AUTHORIZATION))
     if len(values) > 1:
         raise errors.TokenInvalid("The call carries several authorizations; send one.")
     scheme, _, credentials = next(iter(values), "").partition(" ")
@@ -70,7 +76,7 @@ def _password(credentials: str) -> str:
 
 
 def _purpose(context: grpc.ServicerContext) -> str | None:
-    purposes = set(_values(context, PURPOSE))
+    purposes = set(_values(context.invocation_metadata(), PURPOSE))
     if len(purposes) > 1:
         raise errors.RequestInvalid(f"The call names several purposes; send {PURPOSE} once.")
     purpose = next(iter(purposes), "")
@@ -80,7 +86,7 @@ def _purpose(context: grpc.ServicerContext) -> str | None:
 
 
 def _agreements(context: grpc.ServicerContext) -> frozenset[str]:
-    agreements = frozenset(_split(_values(context, AGREEMENT)))
+    agreements = frozenset(_split(_values(context.invocation_metadata(), AGREEMENT)))
     if len(agreements) > MAX_AGREEMENTS or any(len(one) > MAX_NAME for one in agreements):
         raise errors.RequestInvalid(
             f"{AGREEMENT} names at most {MAX_AGREEMENTS} agreements by their ids."
@@ -88,8 +94,8 @@ def _agreements(context: grpc.ServicerContext) -> frozenset[str]:
     return agreements
 
 
-def _values(context: grpc.ServicerContext, key: str) -> Iterable[str]:
-    for name, value in context.invocation_metadata():
+def _values(metadata: Metadata, key: str) -> Iterable[str]:
+    for name, value in metadata:
         if name == key and isinstance(value, str):
             yield value.strip()
 

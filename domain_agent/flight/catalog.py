@@ -9,9 +9,12 @@ from google.protobuf.message import Message
 from domain_agent.flight import sql_info, sql_types
 from domain_agent.flight.ports import TableInfo
 from mesh.arrow import flight_sql_pb2 as sql
+from mesh.errors import RequestInvalid
 
 TABLE_TYPE = "TABLE"
 Tables = Callable[[], Sequence[TableInfo]]
+
+MAX_PATTERN = 256
 
 
 def _schema(*fields: tuple[str, pa.DataType] | tuple[str, pa.DataType, str]) -> pa.Schema:
@@ -124,7 +127,10 @@ def _in_catalog(command: sql.CommandGetTables | sql.CommandGetDbSchemas, table: 
 def _pattern(command: Any, field: str) -> Callable[[str], bool]:
     if not command.HasField(field):
         return lambda _: True
-    return like(getattr(command, field))
+    pattern: str = getattr(command, field)
+    if len(pattern) > MAX_PATTERN:
+        raise RequestInvalid(f"A name's pattern has at most {MAX_PATTERN} characters.")
+    return like(pattern)
 
 
 def like(pattern: str) -> Callable[[str], bool]:

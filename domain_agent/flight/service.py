@@ -48,6 +48,8 @@ class FlightService:
         self._reads = reads
         self._verifier = verifier
         self._admission = Admission(settings.streams)
+        # Preparing is short: few at once leave threads to everybody, also to streams and health.
+        self._preparing = Admission(max(2, settings.streams // 2))
         self._readings = Readings()
         self._statements = Statements(reads, elapsed, randomness)
         self._actions = Actions(self._statements, self._readings)
@@ -88,7 +90,8 @@ class FlightService:
         schema = catalog.schema(command)
         if schema is not None:
             return _info(request, schema.serialize().to_pybytes(), request.cmd)
-        statement = self._statement(command, caller)
+        with self._preparing.admitted(caller.caller.principal.reference):
+            statement = self._statement(command, caller)
         ticket = self._statements.ticket(caller, statement)
         return _info(request, statement.prepared.schema, ticket)
 
@@ -101,7 +104,9 @@ class FlightService:
         schema = catalog.schema(command)
         if schema is not None:
             return flight.SchemaResult(schema=schema.serialize().to_pybytes())
-        return flight.SchemaResult(schema=self._statement(command, caller).prepared.schema)
+        with self._preparing.admitted(caller.caller.principal.reference):
+            statement = self._statement(command, caller)
+        return flight.SchemaResult(schema=statement.prepared.schema)
 
     def DoGet(self, request: flight.Ticket, context: grpc.ServicerContext) -> Iterator[bytes]:
         """The data, as FlightData messages framed by hand."""
@@ -142,7 +147,9 @@ class FlightService:
         self, request: flight.Action, context: grpc.ServicerContext
     ) -> Iterator[flight.Result]:
         """Prepare, close, cancel."""
-        return self._actions.run(self._caller(context), request)
+        caller = self._caller(context)
+        with self._preparing.admitted(caller.caller.principal.reference):
+            yield from self._actions.run(caller, request)
 
     def ListActions(
         self, request: flight.Empty, context: grpc.ServicerContext

@@ -99,7 +99,7 @@ def facts(version: str, handle_seconds: float) -> Mapping[int, Info]:
 
 def table(known: Mapping[int, Info], asked: Sequence[int]) -> pa.Table:
     """The facts asked for, or all; a number that we know nothing about is left out."""
-    chosen = [number for number in (asked or sorted(known)) if number in known]
+    chosen = [number for number in dict.fromkeys(asked or sorted(known)) if number in known]
     children: list[list[object]] = [[] for _ in range(_VALUE.num_fields)]
     types, offsets = [], []
     for number in chosen:

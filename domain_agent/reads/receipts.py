@@ -13,6 +13,8 @@ from mesh.decisions.documents import decision_document
 from mesh.errors import MeshError
 from mesh.evidence.events import EventType, UsageEvent
 
+MAX_MESSAGE = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -48,7 +50,7 @@ class Receipts:
         listed = refusal.metadata.get("reasons", "")
         document = self._document(statement) | {
             "reasons": listed.split(",") if listed else [refusal.reason_id],
-            "message": refusal.message,
+            "message": refusal.message[:MAX_MESSAGE],
         }
         return self._append(EventType.REFUSED, document, None)
 

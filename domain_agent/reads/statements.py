@@ -9,8 +9,11 @@ import pyarrow as pa
 from domain_agent.enforcement.gate import Catalog, DatasetName, check, confirm, precheck
 from domain_agent.snapshot.values import Snapshot
 from domain_agent.worker.pool import WorkerPool
+from mesh.errors import StatementTooLong
 
+MAX_REWRITTEN = 128 * 1024
 _REMEMBERED = 512
+_MAX_REMEMBERED_CHARACTERS = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Statements:
         self._domain, self._pool = domain, pool
         self._lock = threading.Lock()
         self._checked: OrderedDict[tuple[bytes, str], CheckedSql] = OrderedDict()
+        self._characters = 0
 
     def check(self, sql: str, snapshot: Snapshot) -> CheckedSql:
         """The statement, checked against the snapshot's datasets. Raises a Statement* error."""
@@ -46,9 +50,13 @@ class Statements:
                 return known
         checked = self._check(sql, snapshot)
         with self._lock:
+            if key in self._checked:
+                return checked
             self._checked[key] = checked
-            while len(self._checked) > _REMEMBERED:
-                self._checked.popitem(last=False)
+            self._characters += _weight(sql, checked)
+            while len(self._checked) > _REMEMBERED or self._characters > _MAX_REMEMBERED_CHARACTERS:
+                (_, old), gone = self._checked.popitem(last=False)
+                self._characters -= _weight(old, gone)
         return checked
 
     def _check(self, sql: str, snapshot: Snapshot) -> CheckedSql:
@@ -61,6 +69,11 @@ class Statements:
         )
         statement = check(self._pool.parse(sql), catalog)
         text, again, public = self._pool.rewrite(statement.tree, statement.redacted)
+        if len(text) > MAX_REWRITTEN or len(public) > MAX_REWRITTEN:
+            raise StatementTooLong(
+                f"written out, the statement is longer than {MAX_REWRITTEN} characters; "
+                "name fewer columns or windows"
+            )
         confirm(statement, again, catalog)
         return CheckedSql(
             text,
@@ -68,6 +81,10 @@ class Statements:
             public,
             _parameter_schema(statement.parameters),
         )
+
+
+def _weight(sql: str, checked: CheckedSql) -> int:
+    return len(sql) + len(checked.runs) + len(checked.redacted_sql)
 
 
 def _parameter_schema(count: int) -> bytes:

@@ -53,9 +53,11 @@ class Receiver:
             received = self.feed(agents_pb2.SyncResponse(part=part))
         for delta in stored.deltas:
             received = self.feed(agents_pb2.SyncResponse(signed=delta))
-        if stored.HasField("lease") and received is not None:
+        if stored.HasField("lease") and received is not None and received.snapshot is not None:
             renewal = self._verified(stored.lease)
-            received.issued, received.lease = _issued(renewal), _lease(renewal)
+            # A lease for another revision says nothing of this one: it may be an older one's.
+            if renewal.revision == received.snapshot.revision:
+                received.issued, received.lease = _issued(renewal), _lease(renewal)
         return received
 
     def _verified(self, envelope: agents_pb2.SignedEnvelope) -> agents_pb2.SyncPayload:

@@ -1,6 +1,7 @@
 """Tokens: signed statements of who acts, towards whom, until when."""
 
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ MAX_LIFETIME = timedelta(hours=24)
 AGENT_LIFETIME = timedelta(minutes=5)
 MAX_TOKEN_CHARS = 16 * 1024
 _CACHE_SIZE = 4_096
+_KEY_ID = re.compile(r"[A-Za-z0-9_:/.-]{1,200}")
 _HEADERS = frozenset({"alg", "kid", "typ"})
 _INVALID = "the token is not valid; issue a new one with `mesh token issue`"
 
@@ -156,6 +158,7 @@ class TokenVerifier:
             or header.get("alg") != ALGORITHM
             or header.get("typ", "JWT") != "JWT"
             or not isinstance(key_id, str)
+            or _KEY_ID.fullmatch(key_id) is None
         ):
             raise TokenInvalid(_INVALID)
         key = self._keys.token_key(key_id)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import grpc
 
+from domain_agent.flight.calls import caller_of
 from domain_agent.flight.ports import Reads
 from domain_agent.flight.service import FlightService, FlightSettings
 from domain_agent.server import AgentServer, ServerSettings
@@ -69,14 +70,17 @@ def metadata(subject: str = "ana", purpose: str = "planning") -> tuple[tuple[str
 @contextmanager
 def serving(reads: Reads, settings: ServerSettings = SETTINGS) -> Iterator[Endpoint]:
     """The server over the reads, stopped at the end."""
+    checker = Checker()
     service = FlightService(
         reads,
-        Checker(),
+        checker,
         FlightSettings(streams=settings.streams, version="1.2.3"),
         time.monotonic,
         secrets.token_bytes,
     )
-    server = AgentServer(settings, [service], time.monotonic)
+    server = AgentServer(
+        settings, [service], lambda metadata: caller_of(metadata, checker), time.monotonic
+    )
     server.start()
     try:
         yield Endpoint(server.port)
