@@ -40,14 +40,15 @@ def event(
     user: str = "ana",
     **data: object,
 ) -> audit_pb2.UsageEvent:
-    """An event of a read of bookings.reservations."""
+    """An event of a read of the agent's own product, `<domain>.reservations`."""
+    product = f"{agent.partition('/')[0]}.reservations"
     document: dict[str, object] = data
     if kind in ("started", "refused"):
         document = {
             "statement": "SELECT id FROM passengers",
             "purpose": "crew-planning",
             "principal": {"kind": "user", "subject": user, "teams": []},
-            "decisions": [{"product": "bookings.reservations", "dataset": "passengers"}],
+            "decisions": [{"product": product, "dataset": "passengers"}],
             **data,
         }
     return audit_pb2.UsageEvent(
@@ -149,6 +150,14 @@ def test_a_refused_read_keeps_its_reasons(plane: Plane) -> None:
     assert list(first.reasons) == ["agreement.missing"]
     assert first.summary == "no agreement"
     assert (second.product, list(second.reasons)) == ("", ["statement.invalid"])
+
+
+def test_an_agent_can_say_nothing_of_another_domains_products(plane: Plane) -> None:
+    stranger = plane.agent("fleet", "fleet-1")
+    claimed = [{"product": "bookings.reservations", "dataset": "passengers"}]
+    refused = error_of(lambda: append(stranger, event(1, agent="fleet/fleet-1", decisions=claimed)))
+    assert isinstance(refused, EvidenceInvalid)
+    assert entries(plane.admin, kind="read") == []
 
 
 def test_everybody_sees_what_their_duties_show(plane: Plane) -> None:
