@@ -1,5 +1,7 @@
 """What the agent takes from the control plane: signed, whole, meant for it, never older."""
 
+from datetime import timedelta
+
 import pytest
 
 from domain_agent.snapshot.receiver import Received, Receiver
@@ -10,7 +12,7 @@ from mesh.errors import (
     MeshError,
 )
 from mesh.v1 import agents_pb2
-from tests.unit.snapshot.scenes import DOMAIN, Signer, entries
+from tests.unit.snapshot.scenes import DOMAIN, NOW, Signer, entries
 
 
 def feed(receiver: Receiver, messages: list[agents_pb2.SyncResponse]) -> Received | None:
@@ -124,3 +126,19 @@ def test_an_entry_of_an_unknown_kind_is_refused() -> None:
 
 def test_an_empty_message_is_refused() -> None:
     refuses(AgentDigestMismatch, receiver(Signer()), [agents_pb2.SyncResponse()])
+
+
+def test_a_lease_for_a_newer_revision_does_not_extend_an_older_snapshot() -> None:
+    signer = Signer()
+    live = receiver(signer)
+    old = feed(live, signer.snapshot(1, entries(a="1")))
+    assert old is not None
+    assert old.stored is not None
+    later = NOW + timedelta(hours=1)
+    for revision, extended in ((1, True), (2, False)):
+        mixed = agents_pb2.StoredSnapshot()
+        mixed.CopyFrom(old.stored)
+        mixed.lease.CopyFrom(signer.signed(signer.payload(revision, later)).signed)
+        replayed = receiver(signer).replay(mixed)
+        assert replayed is not None
+        assert (replayed.issued == later) is extended
