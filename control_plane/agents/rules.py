@@ -87,6 +87,15 @@ def check_join(token: JoinToken | None, public_key: bytes, now: datetime) -> Joi
     return token
 
 
+def check_retry(token: JoinToken, known: EnrolledAgent | None) -> None:
+    """Refuse a used token for an id that it did not enrol. Raises TokenJoinInvalid."""
+    if token.used_by is not None and known is None:
+        raise TokenJoinInvalid(
+            "the join token has enrolled another agent, and each enrols one;"
+            " an owner of the domain makes a new one with `mesh agent join-token`"
+        )
+
+
 def check_key(known: EnrolledAgent | None, public_key: bytes) -> None:
     """Refuse another key for an enrolled id. Raises AgentIdTaken."""
     if known is not None and known.public_key != public_key:

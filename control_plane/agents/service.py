@@ -58,6 +58,7 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
             token = rules.check_join(store.find_join_token(tx, token_hash), request.public_key, now)
             known = store.find(tx, token.domain, request.id, now)
             rules.check_key(known, request.public_key)
+            rules.check_retry(token, known)
             store.use_join_token(tx, token_hash, request.public_key)
             if known is None:
                 store.add(tx, token.domain, request.id, request.public_key, now)

@@ -58,6 +58,17 @@ class AgreementService(agreements_pb2_grpc.AgreementServiceServicer):
             )
             if agreement is None:
                 agreement = self._request(tx, request, requester, now)
+            elif (agreement.domain, agreement.product, agreement.role, agreement.purpose) != (
+                request.domain,
+                request.product,
+                request.role,
+                request.purpose,
+            ):
+                raise RequestInvalid(
+                    f"request_id {request.request_id} stands for agreement {agreement.id}, which"
+                    " asks for something else; a new request takes a new id",
+                    field="request_id",
+                )
             message = self._to_proto(tx, agreement, now)
         return agreements_pb2.RequestAgreementResponse(agreement=message)
 

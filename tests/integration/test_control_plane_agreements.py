@@ -105,6 +105,8 @@ def test_a_retried_request_makes_one_agreement(plane: Plane) -> None:
     first = ask(ana, request_id="r-1")
     assert ask(ana, request_id="r-1").id == first.id
     assert ask(bob, request_id="r-1").id != first.id
+    another = error_of(lambda: ask(ana, request_id="r-1", purpose="delay-analysis"))
+    assert isinstance(another, RequestInvalid)
     assert ask(ana).id != first.id
     too_long = error_of(lambda: ask(ana, request_id="x" * 129))
     assert isinstance(too_long, RequestInvalid)

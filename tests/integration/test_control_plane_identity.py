@@ -172,6 +172,14 @@ def test_another_key_for_an_enrolled_id_is_refused_and_keeps_the_join_token(plan
     assert enrol(plane, "bookings", "taken-2", other, token).domain == "bookings"
 
 
+def test_a_join_token_enrols_one_agent_whatever_the_key(plane: Plane) -> None:
+    token, key = join_token(plane), Ed25519PrivateKey.generate()
+    enrol(plane, "bookings", "only-1", key, token)
+    error = error_of(lambda: enrol(plane, "bookings", "only-2", key, token))
+    assert isinstance(error, TokenJoinInvalid)
+    assert enrol(plane, "bookings", "only-1", key, token).domain == "bookings"
+
+
 def test_a_join_token_works_once_and_for_ten_minutes(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
