@@ -95,6 +95,7 @@ _FAULTS: dict[str, type[errors.MeshError]] = {
         errors.StatementNotSelect,
         errors.StatementOutOfMemory,
         errors.StatementParametersInvalid,
+        errors.StatementTooDeep,
     )
 }
 

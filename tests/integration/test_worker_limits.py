@@ -316,3 +316,12 @@ def test_what_is_rewritten_parses_to_the_same_tree(pool: WorkerPool) -> None:
     broken: dict[str, object] = {"error": False, "statements": [{"node": {"type": "NOPE"}}]}
     with pytest.raises(errors.StatementInvalid):
         pool.rewrite(broken, broken)
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT 1 FROM " + ",".join(["t"] * 5_000), "SELECT 1" + " EXCEPT SELECT 1" * 1_000]
+)
+def test_a_tree_too_deep_to_read_costs_no_worker(pool: WorkerPool, sql: str) -> None:
+    with pytest.raises(errors.StatementTooDeep):
+        pool.parse(sql)
+    assert pool.parse("SELECT 1")
