@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -101,22 +101,17 @@ class GovernedReads:
         with _refusals_recorded(self._receipts, record):
             allowed = self._allow(context, checked, self._begin(record), record)
             release = self._shares.take(context.caller.principal.reference)
-            try:
+            with ExitStack() as undo:
+                undo.callback(release)
                 running = self._pool.run(allowed.plan, checked.runs, parameters, self._seconds)
-            except BaseException:
-                release()
-                raise
-            try:
+                undo.callback(running.close)
                 if running.schema != prepared.schema:
                     raise StatementStale(
                         "what the statement may return changed since it was prepared; "
                         "prepare it again"
                     )
                 receipt = self._receipts.started(record.statement())
-            except BaseException:
-                running.close()
-                release()
-                raise
+                undo.pop_all()
         guard = _Guard(self, context, checked, allowed)
         return GovernedReading(running, receipt, self._receipts, guard, release, self._clock)
 
