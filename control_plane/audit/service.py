@@ -1,25 +1,24 @@
 """AuditService: agents append evidence, people read the timeline."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 from control_plane.audit import rules, store
+from control_plane.audit.appending import append_events
 from control_plane.calls import current_caller
-from control_plane.database import Database, Transaction
+from control_plane.database import Database
 from control_plane.notices import Notices
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import (
     Entry,
     Sight,
     Wanted,
-    merged,
     page_limit,
     page_number,
     sight_of,
 )
 from mesh.errors import ReceiptNotFound, TokenExpired
-from mesh.evidence.events import UsageEvent
 from mesh.v1 import audit_pb2, audit_pb2_grpc
 from mesh.wire.events import event_from_proto, event_to_proto
 from mesh.wire.times import from_timestamp, to_timestamp
@@ -39,16 +38,8 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         """Store consecutive events once each; acknowledged is only what is committed."""
         domain, _, agent = current_caller().principal.subject.partition("/")
         events = [event_from_proto(message) for message in request.events]
-        rules.check_batch(events, domain, agent)
         with self._database.writing() as tx:
-            stored = store.stored_sequence(tx, domain, agent)
-            if events:
-                rules.check_continues(events[0].sequence, stored)
-            _check_same(tx, domain, agent, [e for e in events if e.sequence <= stored])
-            new = [event for event in events if event.sequence > stored]
-            if new:
-                self._append(tx, domain, agent, new)
-                stored = new[-1].sequence
+            stored = append_events(tx, domain, agent, events, self._clock())
         return audit_pb2.AppendEventsResponse(stored_sequence=stored)
 
     def ListEntries(
@@ -119,24 +110,6 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
             )
         )
 
-    def _append(
-        self, tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent]
-    ) -> None:
-        twins = store.stored_ids(tx, domain, agent, [event.id for event in events])
-        rules.check_ids(events, twins)
-        reads = merged(rules.read_of(event, domain) for event in events)
-        known = store.find_receipts(tx, [read.receipt for read in reads])
-        rules.check_receipts(known.values(), domain, agent)
-        store.add_events(tx, domain, agent, events, self._clock())
-        receipts = [rules.receipt_of(read, agent) for read in reads]
-        store.add_receipts(tx, [one for one in receipts if one.id not in known])
-        store.move_receipts(tx, [one for one in receipts if one.id in known])
-        for event in events:
-            agreements = rules.agreements_of(event)
-            if agreements:
-                store.add_agreement_reads(tx, agreements, event.receipt, event.time)
-        timeline.record_reads(tx, reads)
-
     def _position(self) -> int:
         with self._database.reading() as tx:
             return timeline.heads(tx).position
@@ -144,13 +117,6 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
     def _arrived(self, sight: Sight, after: int) -> list[Entry]:
         with self._database.reading() as tx:
             return timeline.arrived(tx, sight, after, _TAIL_PAGE)
-
-
-def _check_same(tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent]) -> None:
-    """Refuse events that differ from those stored under their sequences."""
-    if events:
-        stored = store.stored_events(tx, domain, agent, [event.sequence for event in events])
-        rules.check_same(events, stored)
 
 
 def _to_proto(entry: Entry) -> audit_pb2.Entry:
