@@ -140,6 +140,8 @@ def _summary(event: UsageEvent) -> str:
             return f"ended early ({reason}) after {_counted(data, 'rows')}"
         case EventType.REFUSED:
             return _text(data.get("message")) or ", ".join(_texts(data.get("reasons")))
+        case _:
+            return _text(data.get("key")) or _text(data.get("agreement"))
 
 
 def _decisions(data: Mapping[str, object]) -> list[Mapping[str, object]]:

@@ -1,16 +1,52 @@
 """Canonical JSON (RFC 8785): how decisions and events are compared, stored and hashed."""
 
 import hashlib
+import json
 from typing import cast
 
 import rfc8785
 
+_LARGEST = 2**53 - 1
+_encode = json.JSONEncoder(
+    ensure_ascii=False,
+    allow_nan=False,
+    check_circular=False,
+    sort_keys=True,
+    separators=(",", ":"),
+).encode
+
 
 def canonical(document: object) -> bytes:
-    """The canonical bytes. Raises rfc8785.CanonicalizationError for what JSON can't hold."""
+    """The canonical bytes. Raises ValueError for what JSON can't hold."""
+    if _is_plain(document):
+        try:
+            return _encode(document).encode()
+        except UnicodeEncodeError:  # a lone surrogate, which the other way words better
+            pass
     return rfc8785.dumps(cast("dict[str, rfc8785._impl._Value]", document))
 
 
 def digest(document: object) -> str:
     """SHA-256 of the canonical bytes, in hexadecimal."""
     return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def _is_plain(value: object) -> bool:
+    """Whether the standard library's encoder, seven times as fast, gives the canonical form.
+
+    It does where nothing is a fraction, no integer is too large for RFC 8785, and the order of
+    keys is the same in UTF-16 as in code points.
+    """
+    kind = type(value)
+    if kind is str:
+        return True
+    if kind is dict:
+        for key, item in cast("dict[object, object]", value).items():
+            if type(key) is not str or not key.isascii() or not _is_plain(item):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all(map(_is_plain, cast("list[object]", value)))
+    if kind is int:
+        return -_LARGEST <= cast("int", value) <= _LARGEST
+    return value is None or kind is bool

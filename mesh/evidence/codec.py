@@ -1,30 +1,69 @@
-"""A usage event as canonical JSON bytes and back: the form in which agents keep it."""
+"""A usage event as canonical JSON bytes and back: a record, the form that logs keep and hash."""
 
 import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
 
 from mesh.evidence.canonical import canonical
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.times import parse_rfc3339, rfc3339_micros
 
+# In canonical JSON `data` comes first, so what is looked for at a start stands at the end.
+_TAIL = re.compile(
+    rb',"id":"([^"\\]*)","receipt":"([^"\\]*)","sequence":([0-9]+)'
+    rb',"source":"[^"\\]*","time":"[^"\\]*","type":"([^"\\]*)"\}\Z'
+)
+_LONGEST_TAIL = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event that has no place in the log yet; its data in canonical form already."""
+
+    id: str
+    source: str
+    type: EventType
+    time: datetime
+    receipt: str
+    data: bytes
+
+    def record(self, sequence: int) -> bytes:
+        """The record at that place of the log."""
+        return (
+            b'{"data":%b,"id":%b,"receipt":%b,"sequence":%d,"source":%b,"time":"%b","type":"%b"}'
+            % (
+                self.data,
+                canonical(self.id),
+                canonical(self.receipt),
+                sequence,
+                canonical(self.source),
+                rfc3339_micros(self.time).encode(),
+                self.type.value.encode(),
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record stands: its event's id and receipt, its sequence and its type."""
+
+    id: str
+    receipt: str
+    sequence: int
+    type: EventType
+
 
 def encode_event(event: UsageEvent) -> bytes:
-    """The event's canonical bytes."""
-    return canonical(
-        {
-            "id": event.id,
-            "source": event.source,
-            "type": event.type.value,
-            "time": rfc3339_micros(event.time),
-            "sequence": event.sequence,
-            "receipt": event.receipt,
-            "data": event.data,
-        }
-    )
+    """The event's record."""
+    return Draft(
+        event.id, event.source, event.type, event.time, event.receipt, canonical(event.data)
+    ).record(event.sequence)
 
 
-def decode_event(payload: bytes) -> UsageEvent:
-    """The event of those bytes. Raises ValueError or KeyError when they are none."""
-    fields = json.loads(payload)
+def decode_event(record: bytes) -> UsageEvent:
+    """The event of a record. Raises ValueError or KeyError when it is none."""
+    fields = json.loads(record)
     return UsageEvent(
         id=fields["id"],
         source=fields["source"],
@@ -34,3 +73,12 @@ def decode_event(payload: bytes) -> UsageEvent:
         receipt=fields["receipt"],
         data=fields["data"],
     )
+
+
+def place_of(record: bytes) -> Place:
+    """Where a record stands, without reading its data. Raises ValueError when it is none."""
+    found = _TAIL.search(record[-_LONGEST_TAIL:])
+    if found is None:
+        raise ValueError("the bytes are no record of an event")
+    event_id, receipt, sequence, kind = found.groups()
+    return Place(event_id.decode(), receipt.decode(), int(sequence), EventType(kind.decode()))
