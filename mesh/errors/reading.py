@@ -202,3 +202,9 @@ class ReceiptNotFound(NotFound):
     """No such receipt, or the caller may not see it."""
 
     reason = "receipt.not_found"
+
+
+class ReceiptAmbiguous(Invalid):
+    """Several agents have a receipt of this id; name the agent."""
+
+    reason = "receipt.ambiguous"

@@ -115,6 +115,12 @@ class ControlUnavailable(Unavailable):
     reason = "control.unavailable"
 
 
+class ControlOverloaded(Exhausted):
+    """The control plane serves as many tails as it admits, of this caller or of all."""
+
+    reason = "control.overloaded"
+
+
 class InternalError(Bug):
     """A defect of the service; the call id finds it in the server's log."""
 

@@ -292,16 +292,20 @@ class GetReceiptRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """id of the receipt."""
+    source: builtins.str
+    """source is the agent, `/agents/<domain>/<id>`; empty means any, when only one has a receipt of that id."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
+        source: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -339,7 +343,7 @@ class Receipt(message.Message):
     STATE_FIELD_NUMBER: builtins.int
     EVENTS_FIELD_NUMBER: builtins.int
     id: builtins.str
-    """id of the receipt: the id of its first event."""
+    """id of the receipt: the id of its first event, unique to its agent."""
     domain: builtins.str
     """domain of the agent."""
     agent: builtins.str

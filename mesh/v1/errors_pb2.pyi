@@ -180,6 +180,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The control plane can't be reached. Metadata: server."""
     ERROR_REASON_INTERNAL_ERROR: _ErrorReason.ValueType  # 78
     """A defect of the service; the call id finds it in the server's log. Metadata: call_id."""
+    ERROR_REASON_RECEIPT_AMBIGUOUS: _ErrorReason.ValueType  # 79
+    """Several agents have a receipt of this id; name the agent. Metadata: receipt, agents."""
+    ERROR_REASON_CONTROL_OVERLOADED: _ErrorReason.ValueType  # 80
+    """The control plane serves as many tails as it admits, of this caller or of all. Metadata: limit."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -345,3 +349,7 @@ ERROR_REASON_CONTROL_UNAVAILABLE: ErrorReason.ValueType  # 77
 """The control plane can't be reached. Metadata: server."""
 ERROR_REASON_INTERNAL_ERROR: ErrorReason.ValueType  # 78
 """A defect of the service; the call id finds it in the server's log. Metadata: call_id."""
+ERROR_REASON_RECEIPT_AMBIGUOUS: ErrorReason.ValueType  # 79
+"""Several agents have a receipt of this id; name the agent. Metadata: receipt, agents."""
+ERROR_REASON_CONTROL_OVERLOADED: ErrorReason.ValueType  # 80
+"""The control plane serves as many tails as it admits, of this caller or of all. Metadata: limit."""
