@@ -4,6 +4,7 @@ BIN := .venv/bin
 CACHE := .cache
 OPA_VERSION := v1.22.2
 OPA := $(CACHE)/bin/opa
+MAVEN_DEPENDENCIES := org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies
 export PATH := $(CURDIR)/$(CACHE)/bin:$(CURDIR)/$(BIN):$(PATH)
 SOURCES := mesh control_plane domain_agent cli tests examples
 PYTEST_ARGS ?=
@@ -34,6 +35,15 @@ $(CACHE)/installed: pyproject.toml
 $(OPA):
 	@mkdir -p $(CACHE)/bin
 	GOBIN=$(CURDIR)/$(CACHE)/bin go install github.com/open-policy-agent/opa@$(OPA_VERSION)
+
+.PHONY: kafka
+kafka: $(CACHE)/kafka/fetched ## a Kafka broker for tests, demo and bench, fetched once
+
+# Without mvn the tests that need a broker are skipped and say so; with CI=true they fail.
+$(CACHE)/kafka/fetched: examples/airline/broker.pom.xml
+	@if command -v mvn > /dev/null; then \
+	  mvn -q -B -f $< $(MAVEN_DEPENDENCIES) -DoutputDirectory=$(CURDIR)/$(CACHE)/kafka/libs && touch $@; \
+	else echo "no mvn on PATH: Kafka is not fetched"; fi
 
 .PHONY: data
 data: $(CACHE)/installed ## the airline's data, made once
@@ -76,9 +86,9 @@ proto: install ## buf lint, and that the committed stubs are what proto/ says
 	$(BIN)/python -m pytest -q tests/architecture/test_stubs.py
 
 .PHONY: test
-test: install data ## the whole suite
+test: install data kafka ## the whole suite
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: install data ## measure, A/B alternated, into docs/benchmarks.md
+bench: install data kafka ## measure, A/B alternated, into docs/benchmarks.md
 	$(BIN)/python -m tests.bench

@@ -1,0 +1,135 @@
+"""Usage events as Kafka records and back: CloudEvents 1.0, Kafka binding, binary content mode.
+
+Nothing is lost on the way: what is decoded encodes to the record of the agent's log, byte for byte.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mesh.errors import EvidenceInvalid
+from mesh.evidence.canonical import canonical
+from mesh.evidence.codec import encode_event
+from mesh.evidence.events import EventType, UsageEvent
+from mesh.times import parse_rfc3339, rfc3339_micros
+
+USAGE_TOPIC = "mesh.usage.v1"
+CHANGES_TOPIC = "mesh.changes.v1"
+SPEC_VERSION = b"1.0"
+CONTENT_TYPE = b"application/json"
+_ATTRIBUTES = ("id", "receipt", "sequence", "source", "time", "type")
+_HEADERS = {f"ce_{name}" for name in ("specversion", *_ATTRIBUTES)} | {"content-type"}
+_SOURCE = "/agents/"
+_LARGEST = 2**53 - 1
+_TAIL = re.compile(
+    rb',"id":"([^"\\]*)","receipt":"([^"\\]*)","sequence":([0-9]+)'
+    rb',"source":"/agents/([^"\\]*)","time":"([^"\\]*)","type":"([^"\\]*)"\}\Z'
+)
+_LONGEST_TAIL = 1_000
+_HEAD = b'{"data":'
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaRecord:
+    """What a topic keeps of an event; the key puts an agent's events into one partition."""
+
+    key: bytes
+    headers: list[tuple[str, bytes]]
+    value: bytes
+
+
+def encode_kafka(event: UsageEvent) -> KafkaRecord:
+    """The event as a Kafka record. Raises EvidenceInvalid for one that no agent makes."""
+    return record_to_kafka(encode_event(event))
+
+
+def record_to_kafka(record: bytes) -> KafkaRecord:
+    """A log's record as a Kafka record, its data untouched and unread.
+
+    Raises EvidenceInvalid when the bytes are no record of an agent's event.
+    """
+    found = _TAIL.search(record[-_LONGEST_TAIL:])
+    if found is None or not record.startswith(_HEAD):
+        raise EvidenceInvalid("the bytes are no record of an agent's event")
+    event_id, receipt, sequence, agent, time, kind = found.groups()
+    headers = [
+        ("ce_specversion", SPEC_VERSION),
+        ("ce_id", event_id),
+        ("ce_source", b"/agents/" + agent),
+        ("ce_type", kind),
+        ("ce_time", time),
+        ("ce_sequence", sequence),
+        ("ce_receipt", receipt),
+        ("content-type", CONTENT_TYPE),
+    ]
+    tail = len(found.group())
+    return KafkaRecord(agent, headers, record[len(_HEAD) : -tail])
+
+
+def decode_kafka(
+    key: bytes | None, headers: Iterable[tuple[str, bytes | None]], value: bytes | None
+) -> UsageEvent:
+    """The event of a Kafka record. Raises EvidenceInvalid for anything but what agents write."""
+    attributes = _attributes(headers)
+    if attributes["specversion"] != "1.0":
+        raise EvidenceInvalid("the record's ce_specversion is not 1.0")
+    source = attributes["source"]
+    if key is None or source.encode() != _SOURCE.encode() + key:
+        raise EvidenceInvalid("the record's key is not the agent that its ce_source names")
+    try:
+        kind, time = EventType(attributes["type"]), parse_rfc3339(attributes["time"])
+    except (ValueError, OverflowError):
+        raise EvidenceInvalid("the record's ce_type or ce_time is none that agents use") from None
+    if rfc3339_micros(time) != attributes["time"]:
+        raise EvidenceInvalid("the record's ce_time is not UTC with microseconds")
+    return UsageEvent(
+        id=attributes["id"],
+        source=source,
+        type=kind,
+        time=time,
+        sequence=_sequence(attributes["sequence"]),
+        receipt=attributes["receipt"],
+        data=_data(value),
+    )
+
+
+def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    """The CloudEvents attributes; headers of others, such as a tracer's, are none of ours."""
+    found: dict[str, bytes] = {}
+    for name, content in headers:
+        if not name.startswith("ce_") and name != "content-type":
+            continue
+        if name not in _HEADERS or name in found or not content:
+            raise EvidenceInvalid(f"the record's header {name!r} is unknown, twice there or empty")
+        found[name] = content
+    missing = _HEADERS - found.keys()
+    if missing:
+        raise EvidenceInvalid(f"the record has no header {', '.join(sorted(missing))}")
+    if found.pop("content-type") != CONTENT_TYPE:
+        raise EvidenceInvalid("the record's content-type is not application/json")
+    try:
+        return {name.removeprefix("ce_"): text.decode() for name, text in found.items()}
+    except UnicodeDecodeError:
+        raise EvidenceInvalid("the record has a header that is not UTF-8") from None
+
+
+def _sequence(text: str) -> int:
+    digits = text if text.isascii() and text.isdecimal() and len(text) < 17 else "0"
+    sequence = int(digits)
+    if str(sequence) != text or not 1 <= sequence <= _LARGEST:
+        raise EvidenceInvalid("the record's ce_sequence is no number from 1 on")
+    return sequence
+
+
+def _data(value: bytes | None) -> dict[str, object]:
+    if value is None:
+        raise EvidenceInvalid("the record has no value")
+    try:
+        data = json.loads(value)
+        same = canonical(data) == value
+    except (ValueError, RecursionError):
+        raise EvidenceInvalid("the record's value is not JSON") from None
+    if not same or not isinstance(data, dict):
+        raise EvidenceInvalid("the record's value is no JSON object in canonical form (RFC 8785)")
+    return data
