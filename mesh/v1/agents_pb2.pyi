@@ -254,9 +254,9 @@ class TrustedKey(message.Message):
     id: builtins.str
     """id of the key, as in `kid` and in envelopes."""
     public_key: builtins.bytes
-    """public_key is an Ed25519 key, 32 bytes."""
+    """public_key is an Ed25519 key, or an X25519 key when its use is `evidence`; 32 bytes."""
     use: builtins.str
-    """use is `token` or `snapshot`."""
+    """use is `token`, `snapshot` or `evidence`."""
     def __init__(
         self,
         *,

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
+from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
 import builtins as builtins
 import sys
 import typing as typing
@@ -18,6 +19,49 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: descriptor.FileDescriptor
+
+class _Dimension:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DimensionEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Dimension.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    DIMENSION_UNSPECIFIED: _Dimension.ValueType  # 0
+    """DIMENSION_UNSPECIFIED is refused."""
+    DIMENSION_ACTOR: _Dimension.ValueType  # 1
+    """DIMENSION_ACTOR is who read."""
+    DIMENSION_PRODUCT: _Dimension.ValueType  # 2
+    """DIMENSION_PRODUCT is `domain.product`."""
+    DIMENSION_CLASSIFICATION: _Dimension.ValueType  # 3
+    """DIMENSION_CLASSIFICATION is the classification of columns that were read."""
+    DIMENSION_PURPOSE: _Dimension.ValueType  # 4
+    """DIMENSION_PURPOSE is the purpose."""
+    DIMENSION_OUTCOME: _Dimension.ValueType  # 5
+    """DIMENSION_OUTCOME is how the read stands."""
+    DIMENSION_HOUR: _Dimension.ValueType  # 6
+    """DIMENSION_HOUR is the hour it began in, UTC, as RFC 3339."""
+    DIMENSION_DAY: _Dimension.ValueType  # 7
+    """DIMENSION_DAY is the day it began on, UTC."""
+
+class Dimension(_Dimension, metaclass=_DimensionEnumTypeWrapper):
+    """Dimension is what reads are counted by."""
+
+DIMENSION_UNSPECIFIED: Dimension.ValueType  # 0
+"""DIMENSION_UNSPECIFIED is refused."""
+DIMENSION_ACTOR: Dimension.ValueType  # 1
+"""DIMENSION_ACTOR is who read."""
+DIMENSION_PRODUCT: Dimension.ValueType  # 2
+"""DIMENSION_PRODUCT is `domain.product`."""
+DIMENSION_CLASSIFICATION: Dimension.ValueType  # 3
+"""DIMENSION_CLASSIFICATION is the classification of columns that were read."""
+DIMENSION_PURPOSE: Dimension.ValueType  # 4
+"""DIMENSION_PURPOSE is the purpose."""
+DIMENSION_OUTCOME: Dimension.ValueType  # 5
+"""DIMENSION_OUTCOME is how the read stands."""
+DIMENSION_HOUR: Dimension.ValueType  # 6
+"""DIMENSION_HOUR is the hour it began in, UTC, as RFC 3339."""
+DIMENSION_DAY: Dimension.ValueType  # 7
+"""DIMENSION_DAY is the day it began on, UTC."""
 
 @typing.final
 class UsageEvent(message.Message):
@@ -32,6 +76,7 @@ class UsageEvent(message.Message):
     SEQUENCE_FIELD_NUMBER: builtins.int
     RECEIPT_FIELD_NUMBER: builtins.int
     DATA_FIELD_NUMBER: builtins.int
+    PERSONAL_FIELD_NUMBER: builtins.int
     id: builtins.str
     """id is the CloudEvent's id, a UUIDv7."""
     source: builtins.str
@@ -44,6 +89,8 @@ class UsageEvent(message.Message):
     """receipt this event belongs to: the id of the statement's first event."""
     data: builtins.bytes
     """data is the event's data in canonical JSON."""
+    personal: builtins.bytes
+    """personal is what data seals, in canonical JSON: in answers only, and empty when its key was destroyed or has not arrived."""
     @builtins.property
     def time(self) -> timestamp_pb2.Timestamp:
         """time of the event in the agent's clock."""
@@ -58,10 +105,11 @@ class UsageEvent(message.Message):
         sequence: builtins.int = ...,
         receipt: builtins.str = ...,
         data: builtins.bytes = ...,
+        personal: builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data", "id", b"id", "receipt", b"receipt", "sequence", b"sequence", "source", b"source", "time", b"time", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["data", b"data", "id", b"id", "personal", b"personal", "receipt", b"receipt", "sequence", b"sequence", "source", b"source", "time", b"time", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -104,6 +152,696 @@ class AppendEventsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["stored_sequence", b"stored_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class WrappedKey(message.Message):
+    """WrappedKey is the key of one principal's personal fields for one quarter."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    WRAPPED_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id of the key, as events name it."""
+    wrapped: builtins.bytes
+    """wrapped is the key in HPKE (RFC 9180) for the control plane's evidence key."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        wrapped: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "wrapped", b"wrapped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReportEvidenceRequest(message.Message):
+    """ReportEvidenceRequest is what an agent says of its log."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHECKPOINT_FIELD_NUMBER: builtins.int
+    KEYS_FIELD_NUMBER: builtins.int
+    ERASED_FIELD_NUMBER: builtins.int
+    checkpoint: builtins.str
+    """checkpoint is the agent's latest signed note (C2SP tlog-checkpoint); empty before the first event."""
+    @builtins.property
+    def keys(self) -> containers.RepeatedCompositeFieldContainer[WrappedKey]:
+        """keys that the control plane has not confirmed yet."""
+
+    @builtins.property
+    def erased(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """erased are the erasures whose keys the agent has destroyed."""
+
+    def __init__(
+        self,
+        *,
+        checkpoint: builtins.str = ...,
+        keys: abc.Iterable[WrappedKey] | None = ...,
+        erased: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint", "erased", b"erased", "keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReportEvidenceResponse(message.Message):
+    """ReportEvidenceResponse says what is kept, and what is to be destroyed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KEPT_FIELD_NUMBER: builtins.int
+    ERASURES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def kept(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """kept are the ids of the keys that are stored."""
+
+    @builtins.property
+    def erasures(self) -> containers.RepeatedCompositeFieldContainer[PendingErasure]:
+        """erasures that the agent has not confirmed yet."""
+
+    def __init__(
+        self,
+        *,
+        kept: abc.Iterable[builtins.str] | None = ...,
+        erasures: abc.Iterable[PendingErasure] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["erasures", b"erasures", "kept", b"kept"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PendingErasure(message.Message):
+    """PendingErasure names whose keys an agent must destroy."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id of the erasure."""
+    principal: builtins.str
+    """principal such as `user:ana`."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        principal: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ErasePrincipalRequest(message.Message):
+    """ErasePrincipalRequest names a person or service."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    principal: builtins.str
+    """principal such as `user:ana`."""
+    reason: builtins.str
+    """reason such as a request's number; it stays, so it must not name the person."""
+    def __init__(
+        self,
+        *,
+        principal: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["principal", b"principal", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ErasePrincipalResponse(message.Message):
+    """ErasePrincipalResponse carries the erasure."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def erasure(self) -> Erasure:
+        """erasure as it begins."""
+
+    def __init__(
+        self,
+        *,
+        erasure: Erasure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Erasure(message.Message):
+    """Erasure is the destruction of one principal's keys. It does not say whose."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    REQUEST_TIME_FIELD_NUMBER: builtins.int
+    COMPLETE_TIME_FIELD_NUMBER: builtins.int
+    WAITING_FIELD_NUMBER: builtins.int
+    KEYS_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id of the erasure."""
+    reason: builtins.str
+    """reason that was given."""
+    keys: builtins.int
+    """keys that were destroyed here."""
+    @builtins.property
+    def request_time(self) -> timestamp_pb2.Timestamp:
+        """request_time is when it began; from then on nobody could open the fields through the control plane."""
+
+    @builtins.property
+    def complete_time(self) -> timestamp_pb2.Timestamp:
+        """complete_time is when the last agent confirmed; unset before."""
+
+    @builtins.property
+    def waiting(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """waiting are the agents that have yet to confirm, as `domain/id`."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        reason: builtins.str = ...,
+        request_time: timestamp_pb2.Timestamp | None = ...,
+        complete_time: timestamp_pb2.Timestamp | None = ...,
+        waiting: abc.Iterable[builtins.str] | None = ...,
+        keys: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["complete_time", b"complete_time", "request_time", b"request_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["complete_time", b"complete_time", "id", b"id", "keys", b"keys", "reason", b"reason", "request_time", b"request_time", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListErasuresRequest(message.Message):
+    """ListErasuresRequest asks for all."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListErasuresResponse(message.Message):
+    """ListErasuresResponse carries them."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ERASURES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def erasures(self) -> containers.RepeatedCompositeFieldContainer[Erasure]:
+        """erasures, newest first."""
+
+    def __init__(
+        self,
+        *,
+        erasures: abc.Iterable[Erasure] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["erasures", b"erasures"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Log(message.Message):
+    """Log is one agent's log as the control plane has it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: builtins.int
+    AGENT_FIELD_NUMBER: builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: builtins.int
+    STORED_SIZE_FIELD_NUMBER: builtins.int
+    CHECKPOINT_FIELD_NUMBER: builtins.int
+    WITNESSED_SIZE_FIELD_NUMBER: builtins.int
+    VERIFIED_SIZE_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    UNFINISHED_READS_FIELD_NUMBER: builtins.int
+    CONTACT_TIME_FIELD_NUMBER: builtins.int
+    ARRIVAL_TIME_FIELD_NUMBER: builtins.int
+    CONNECTED_FIELD_NUMBER: builtins.int
+    domain: builtins.str
+    """domain of the agent."""
+    agent: builtins.str
+    """agent that writes it."""
+    public_key: builtins.bytes
+    """public_key that signs its checkpoints (Ed25519, 32 bytes)."""
+    stored_size: builtins.int
+    """stored_size is how many records are stored, without a gap."""
+    checkpoint: builtins.str
+    """checkpoint is the latest signed note; empty before the first."""
+    witnessed_size: builtins.int
+    """witnessed_size is how many records the latest checkpoint speaks for."""
+    verified_size: builtins.int
+    """verified_size is how many stored records are known to be the ones that were signed for."""
+    problem: builtins.str
+    """problem is what does not fit, in words; empty when all does."""
+    unfinished_reads: builtins.int
+    """unfinished_reads are reads whose end has not arrived."""
+    connected: builtins.bool
+    """connected tells whether the agent holds a Sync stream."""
+    @builtins.property
+    def contact_time(self) -> timestamp_pb2.Timestamp:
+        """contact_time is when the agent was last heard."""
+
+    @builtins.property
+    def arrival_time(self) -> timestamp_pb2.Timestamp:
+        """arrival_time is when its last record was stored."""
+
+    def __init__(
+        self,
+        *,
+        domain: builtins.str = ...,
+        agent: builtins.str = ...,
+        public_key: builtins.bytes = ...,
+        stored_size: builtins.int = ...,
+        checkpoint: builtins.str = ...,
+        witnessed_size: builtins.int = ...,
+        verified_size: builtins.int = ...,
+        problem: builtins.str = ...,
+        unfinished_reads: builtins.int = ...,
+        contact_time: timestamp_pb2.Timestamp | None = ...,
+        arrival_time: timestamp_pb2.Timestamp | None = ...,
+        connected: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["arrival_time", b"arrival_time", "contact_time", b"contact_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "arrival_time", b"arrival_time", "checkpoint", b"checkpoint", "connected", b"connected", "contact_time", b"contact_time", "domain", b"domain", "problem", b"problem", "public_key", b"public_key", "stored_size", b"stored_size", "unfinished_reads", b"unfinished_reads", "verified_size", b"verified_size", "witnessed_size", b"witnessed_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListLogsRequest(message.Message):
+    """ListLogsRequest asks for all that the caller may see."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListLogsResponse(message.Message):
+    """ListLogsResponse carries them."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LOGS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def logs(self) -> containers.RepeatedCompositeFieldContainer[Log]:
+        """logs by domain and agent."""
+
+    def __init__(
+        self,
+        *,
+        logs: abc.Iterable[Log] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["logs", b"logs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReadLogRequest(message.Message):
+    """ReadLogRequest names a stretch of a log and what of it is wanted whole."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: builtins.int
+    AGENT_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    domain: builtins.str
+    """domain of the agent."""
+    agent: builtins.str
+    """agent that writes it."""
+    after: builtins.int
+    """after is the sequence before the first one wanted; zero starts at the beginning."""
+    until: builtins.int
+    """until is the last sequence wanted; zero means all that is stored."""
+    @builtins.property
+    def since(self) -> timestamp_pb2.Timestamp:
+        """since leaves out the records stored before it: they come as leaf hashes."""
+
+    @builtins.property
+    def before(self) -> timestamp_pb2.Timestamp:
+        """before leaves out the records from it on: they come as leaf hashes."""
+
+    def __init__(
+        self,
+        *,
+        domain: builtins.str = ...,
+        agent: builtins.str = ...,
+        after: builtins.int = ...,
+        until: builtins.int = ...,
+        since: timestamp_pb2.Timestamp | None = ...,
+        before: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["before", b"before", "since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "agent", b"agent", "before", b"before", "domain", b"domain", "since", b"since", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReadLogResponse(message.Message):
+    """ReadLogResponse is a piece of the stretch, in order."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: builtins.int
+    LEAVES_FIELD_NUMBER: builtins.int
+    CHECKPOINTS_FIELD_NUMBER: builtins.int
+    FRONTIER_FIELD_NUMBER: builtins.int
+    first: builtins.int
+    """first is the sequence of the first of these leaves."""
+    @builtins.property
+    def leaves(self) -> containers.RepeatedCompositeFieldContainer[LogLeaf]:
+        """leaves in order."""
+
+    @builtins.property
+    def checkpoints(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """checkpoints that the agent signed over the stretch; in the last piece."""
+
+    @builtins.property
+    def frontier(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """frontier is the hashes of the complete subtrees before the stretch, largest first; in the first piece."""
+
+    def __init__(
+        self,
+        *,
+        first: builtins.int = ...,
+        leaves: abc.Iterable[LogLeaf] | None = ...,
+        checkpoints: abc.Iterable[builtins.str] | None = ...,
+        frontier: abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoints", b"checkpoints", "first", b"first", "frontier", b"frontier", "leaves", b"leaves"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LogLeaf(message.Message):
+    """LogLeaf is a record, or what is left of one that was not wanted."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: builtins.int
+    HASH_FIELD_NUMBER: builtins.int
+    record: builtins.bytes
+    """record is the event in canonical JSON."""
+    hash: builtins.bytes
+    """hash of the record as a leaf, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        record: builtins.bytes = ...,
+        hash: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["hash", b"hash", "leaf", b"leaf", "record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["hash", b"hash", "leaf", b"leaf", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_leaf: _TypeAlias = typing.Literal["record", "hash"]  # noqa: Y015
+    _WhichOneofArgType_leaf: _TypeAlias = typing.Literal["leaf", b"leaf"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_leaf) -> _WhichOneofReturnType_leaf | None: ...
+
+@typing.final
+class ProveReceiptRequest(message.Message):
+    """ProveReceiptRequest names a receipt."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    SOURCE_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id of the receipt."""
+    source: builtins.str
+    """source of the agent, `domain/id`; needed only where several agents used one id."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        source: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ProveReceiptResponse(message.Message):
+    """ProveReceiptResponse carries all that a verifier needs beside the agent's public key."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHECKPOINT_FIELD_NUMBER: builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: builtins.int
+    RECORDS_FIELD_NUMBER: builtins.int
+    checkpoint: builtins.str
+    """checkpoint is the signed note that includes the records."""
+    public_key: builtins.bytes
+    """public_key of the agent (Ed25519, 32 bytes), to compare with the one that is trusted."""
+    @builtins.property
+    def records(self) -> containers.RepeatedCompositeFieldContainer[ProvenRecord]:
+        """records of the receipt, each with its proof."""
+
+    def __init__(
+        self,
+        *,
+        checkpoint: builtins.str = ...,
+        public_key: builtins.bytes = ...,
+        records: abc.Iterable[ProvenRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["checkpoint", b"checkpoint", "public_key", b"public_key", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ProvenRecord(message.Message):
+    """ProvenRecord is a record with its audit path."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: builtins.int
+    RECORD_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    sequence: builtins.int
+    """sequence in the log; the leaf's index is one less."""
+    record: builtins.bytes
+    """record is the event in canonical JSON."""
+    @builtins.property
+    def path(self) -> containers.RepeatedScalarFieldContainer[builtins.bytes]:
+        """path from the leaf to the root, 32 bytes each."""
+
+    def __init__(
+        self,
+        *,
+        sequence: builtins.int = ...,
+        record: builtins.bytes = ...,
+        path: abc.Iterable[builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["path", b"path", "record", b"record", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReadSelection(message.Message):
+    """ReadSelection narrows reads; an empty field selects all."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: builtins.int
+    PRODUCT_FIELD_NUMBER: builtins.int
+    CLASSIFICATION_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
+    SINCE_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    actor: builtins.str
+    """actor such as `user:ana`."""
+    product: builtins.str
+    """product, `domain.product`."""
+    classification: builtins.str
+    """classification that a column that was read has: public, internal, confidential or restricted."""
+    purpose: builtins.str
+    """purpose of the read."""
+    outcome: builtins.str
+    """outcome is started, completed, aborted or refused."""
+    @builtins.property
+    def since(self) -> timestamp_pb2.Timestamp:
+        """since is the earliest time."""
+
+    @builtins.property
+    def until(self) -> timestamp_pb2.Timestamp:
+        """until is the first time after the window."""
+
+    def __init__(
+        self,
+        *,
+        actor: builtins.str = ...,
+        product: builtins.str = ...,
+        classification: builtins.str = ...,
+        purpose: builtins.str = ...,
+        outcome: builtins.str = ...,
+        since: timestamp_pb2.Timestamp | None = ...,
+        until: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor", b"actor", "classification", b"classification", "outcome", b"outcome", "product", b"product", "purpose", b"purpose", "since", b"since", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SummarizeReadsRequest(message.Message):
+    """SummarizeReadsRequest asks for counts."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: builtins.int
+    DIMENSIONS_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    limit: builtins.int
+    """limit on groups, at most 10,000; zero means 100."""
+    @builtins.property
+    def selection(self) -> ReadSelection:
+        """selection of reads."""
+
+    @builtins.property
+    def dimensions(self) -> containers.RepeatedScalarFieldContainer[Dimension.ValueType]:
+        """dimensions to group by, one to three."""
+
+    def __init__(
+        self,
+        *,
+        selection: ReadSelection | None = ...,
+        dimensions: abc.Iterable[Dimension.ValueType] | None = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["dimensions", b"dimensions", "limit", b"limit", "selection", b"selection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SummarizeReadsResponse(message.Message):
+    """SummarizeReadsResponse carries the groups."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: builtins.int
+    TRUNCATED_FIELD_NUMBER: builtins.int
+    truncated: builtins.bool
+    """truncated tells that there are more groups."""
+    @builtins.property
+    def groups(self) -> containers.RepeatedCompositeFieldContainer[ReadGroup]:
+        """groups with the most reads first; by time when grouped by it."""
+
+    def __init__(
+        self,
+        *,
+        groups: abc.Iterable[ReadGroup] | None = ...,
+        truncated: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["groups", b"groups", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReadGroup(message.Message):
+    """ReadGroup counts the reads that share their dimensions. One read of two products counts in both."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: builtins.int
+    READS_FIELD_NUMBER: builtins.int
+    REFUSED_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    BYTES_FIELD_NUMBER: builtins.int
+    FIRST_TIME_FIELD_NUMBER: builtins.int
+    LAST_TIME_FIELD_NUMBER: builtins.int
+    reads: builtins.int
+    """reads in the group."""
+    refused: builtins.int
+    """refused of them."""
+    rows: builtins.int
+    """rows handed out."""
+    bytes: builtins.int
+    """bytes handed out."""
+    @builtins.property
+    def values(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """values of the dimensions, in the order asked for."""
+
+    @builtins.property
+    def first_time(self) -> timestamp_pb2.Timestamp:
+        """first_time is when the first began."""
+
+    @builtins.property
+    def last_time(self) -> timestamp_pb2.Timestamp:
+        """last_time is when the last began."""
+
+    def __init__(
+        self,
+        *,
+        values: abc.Iterable[builtins.str] | None = ...,
+        reads: builtins.int = ...,
+        refused: builtins.int = ...,
+        rows: builtins.int = ...,
+        bytes: builtins.int = ...,
+        first_time: timestamp_pb2.Timestamp | None = ...,
+        last_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["first_time", b"first_time", "last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["bytes", b"bytes", "first_time", b"first_time", "last_time", b"last_time", "reads", b"reads", "refused", b"refused", "rows", b"rows", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,6 +925,10 @@ class ListEntriesRequest(message.Message):
     SINCE_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    UNTIL_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
+    CLASSIFICATION_FIELD_NUMBER: builtins.int
     kind: builtins.str
     """kind wanted, `read` or `change`; empty means both."""
     actor: builtins.str
@@ -197,9 +939,19 @@ class ListEntriesRequest(message.Message):
     """page_size is at most 500; zero means 100."""
     page_token: builtins.str
     """page_token of the previous answer; empty for the first page."""
+    purpose: builtins.str
+    """purpose of a read; empty means all."""
+    outcome: builtins.str
+    """outcome of a read: started, completed, aborted or refused; empty means all."""
+    classification: builtins.str
+    """classification of a column that was read; empty means all."""
     @builtins.property
     def since(self) -> timestamp_pb2.Timestamp:
         """since is the earliest time wanted."""
+
+    @builtins.property
+    def until(self) -> timestamp_pb2.Timestamp:
+        """until is the first time after those wanted."""
 
     def __init__(
         self,
@@ -210,10 +962,14 @@ class ListEntriesRequest(message.Message):
         since: timestamp_pb2.Timestamp | None = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        until: timestamp_pb2.Timestamp | None = ...,
+        purpose: builtins.str = ...,
+        outcome: builtins.str = ...,
+        classification: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["since", b"since"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["actor", b"actor", "kind", b"kind", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor", b"actor", "classification", b"classification", "kind", b"kind", "outcome", b"outcome", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "purpose", b"purpose", "since", b"since", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

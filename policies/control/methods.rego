@@ -24,6 +24,9 @@ person_methods := {
 	"/mesh.v1.AgreementService/RevokeAgreement": true,
 	"/mesh.v1.AuditService/GetReceipt": true,
 	"/mesh.v1.AuditService/ListEntries": true,
+	"/mesh.v1.AuditService/ListLogs": true,
+	"/mesh.v1.AuditService/ProveReceipt": true,
+	"/mesh.v1.AuditService/SummarizeReads": true,
 	"/mesh.v1.AuditService/TailEntries": true,
 	"/mesh.v1.ContractService/GetContract": true,
 	"/mesh.v1.ContractService/ListProducts": true,
@@ -41,6 +44,7 @@ agent_methods := {
 	"/mesh.v1.AgentService/ReportAgent": true,
 	"/mesh.v1.AgentService/Sync": true,
 	"/mesh.v1.AuditService/AppendEvents": true,
+	"/mesh.v1.AuditService/ReportEvidence": true,
 	"/mesh.v1.ContractService/PublishContract": true,
 	"/mesh.v1.IdentityService/GetCaller": true,
 }
@@ -48,6 +52,9 @@ agent_methods := {
 # People with one of these duties.
 duty_methods := {
 	"/mesh.v1.AgentService/CreateJoinToken": {"admin": true},
+	"/mesh.v1.AuditService/ErasePrincipal": {"admin": true},
+	"/mesh.v1.AuditService/ListErasures": {"admin": true, "auditor": true, "security": true},
+	"/mesh.v1.AuditService/ReadLog": {"admin": true, "auditor": true, "security": true},
 	"/mesh.v1.ContractService/PublishContract": {"admin": true},
 	"/mesh.v1.PurposeService/AddPurpose": {"admin": true, "security": true},
 }
