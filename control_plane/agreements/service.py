@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from control_plane.agreements import rules, store, wishes
-from control_plane.audit import store as audit
 from control_plane.calls import current_caller
 from control_plane.contracts import store as contracts
 from control_plane.database import Database, Transaction
@@ -217,7 +216,7 @@ class AgreementService(agreements_pb2_grpc.AgreementServiceServicer):
             enforced = self._enforced(tx, agreement.domain, agreement.revision)
             if enforced is not None:
                 message.enforce_time.CopyFrom(to_timestamp(enforced))
-            first_read = audit.first_reads(tx, [agreement.id]).get(agreement.id)
+            first_read = store.first_read(tx, agreement.id)
             if first_read is not None:
                 message.first_read_time.CopyFrom(to_timestamp(first_read))
         return message

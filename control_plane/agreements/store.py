@@ -1,14 +1,17 @@
 """The agreements' table."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, ColumnElement, and_, func, or_
+from sqlalchemy import JSON, BigInteger, Column, ColumnElement, and_, func, insert, or_
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import Instant, Transaction
 from mesh.agreements.values import Agreement, AgreementState
+
+_CHUNK = 1_000
 
 
 class AgreementRow(SQLModel, table=True):
@@ -32,7 +35,25 @@ class AgreementRow(SQLModel, table=True):
     note: str
     ender: str | None
     ended: datetime | None = Field(sa_column=Column(Instant))
-    revision: int
+    revision: int = Field(sa_type=BigInteger)
+
+
+class AgreementReadRow(SQLModel, table=True):
+    __tablename__ = "agreement_read"
+    agreement: str = Field(primary_key=True)
+    domain: str = Field(primary_key=True)
+    agent: str = Field(primary_key=True)
+    receipt: str = Field(primary_key=True)
+    time: datetime = Field(sa_column=Column(Instant, nullable=False))
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementRead:
+    """That an agent's read, named by its receipt, rests on an agreement."""
+
+    agreement: str
+    receipt: str
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +142,43 @@ def due(tx: Transaction, now: datetime) -> list[Agreement]:
     return [_agreement(row) for row in tx.exec(query)]
 
 
+def own(tx: Transaction, domain: str, ids: Iterable[str]) -> frozenset[str]:
+    """Which of those are agreements of the domain."""
+    found: set[str] = set()
+    for some in _chunks(sorted(ids)):
+        query = select(AgreementRow.id).where(
+            AgreementRow.domain == domain, col(AgreementRow.id).in_(some)
+        )
+        found.update(tx.exec(query))
+    return frozenset(found)
+
+
+def note_reads(tx: Transaction, domain: str, agent: str, reads: Sequence[AgreementRead]) -> None:
+    """Note which agreements an agent's reads rest on; the first note of each stays."""
+    first: dict[tuple[str, str], AgreementRead] = {}
+    for read in reads:
+        first.setdefault((read.agreement, read.receipt), read)
+    for some in _chunks(sorted({read.receipt for read in reads})):
+        query = select(AgreementReadRow.agreement, AgreementReadRow.receipt).where(
+            AgreementReadRow.domain == domain,
+            AgreementReadRow.agent == agent,
+            col(AgreementReadRow.receipt).in_(some),
+        )
+        for known in tx.exec(query):
+            first.pop((known[0], known[1]), None)
+    if first:
+        rows = [{**asdict(read), "domain": domain, "agent": agent} for read in first.values()]
+        tx.execute(insert(AgreementReadRow), rows)
+
+
+def first_read(tx: Transaction, agreement_id: str) -> datetime | None:
+    """When somebody first read under the agreement."""
+    query = select(func.min(AgreementReadRow.time)).where(
+        AgreementReadRow.agreement == agreement_id
+    )
+    return tx.exec(query).one()
+
+
 def count_active(tx: Transaction, now: datetime) -> int:
     """How many agreements cover reads now."""
     return tx.exec(
@@ -166,6 +224,11 @@ def _selected(wanted: Wanted, now: datetime) -> list[ColumnElement[bool]]:
         case state:
             selected.append(stored == state.value)
     return selected
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """A few at a time, as databases limit what one query takes."""
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
 
 
 _NAMES = tuple(field.name for field in fields(Agreement))

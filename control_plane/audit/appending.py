@@ -1,9 +1,11 @@
-"""Storing an agent's evidence: each event once, in order, with all that is found by it."""
+"""Storing an agent's evidence: each event once, in order, with all that it is found by."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from control_plane.audit import rules, store
+from control_plane.agreements import store as agreements
+from control_plane.agreements.store import AgreementRead
+from control_plane.audit import claims, rules, store
 from control_plane.database import Transaction
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import merged
@@ -15,6 +17,7 @@ def append_events(
 ) -> int:
     """Store the agent's consecutive events once each; the last sequence that is stored.
 
+    What their data says never stops them: what it can't rightly name is told in the timeline.
     Raises EvidenceInvalid, EvidenceGap and EvidenceConflict, and then nothing is to be committed.
     """
     rules.check_batch(events, domain, agent)
@@ -25,27 +28,37 @@ def append_events(
     new = [event for event in events if event.sequence > stored]
     if not new:
         return stored
-    _append(tx, domain, agent, new, now)
+    twins = store.stored_ids(tx, domain, agent, [event.id for event in new])
+    rules.check_ids(new, twins)
+    store.add_events(tx, domain, agent, new, now)
+    _index_reads(tx, domain, agent, [event for event in new if event.type.is_read])
+    _index_names(tx, domain, agent, new, now)
     return new[-1].sequence
 
 
-def _append(
+def _index_reads(tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent]) -> None:
+    reads = merged(claims.read_of(event, domain, agent) for event in events)
+    receipts = [rules.receipt_of(read) for read in reads]
+    known = store.known_receipts(tx, domain, agent, [receipt.id for receipt in receipts])
+    store.add_receipts(tx, [receipt for receipt in receipts if receipt.id not in known])
+    store.move_receipts(tx, [receipt for receipt in receipts if receipt.id in known])
+    timeline.record_reads(tx, reads)
+
+
+def _index_names(
     tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent], now: datetime
 ) -> None:
-    twins = store.stored_ids(tx, domain, agent, [event.id for event in events])
-    rules.check_ids(events, twins)
-    reads = merged(rules.read_of(event, domain) for event in events)
-    known = store.find_receipts(tx, [read.receipt for read in reads])
-    rules.check_receipts(known.values(), domain, agent)
-    store.add_events(tx, domain, agent, events, now)
-    receipts = [rules.receipt_of(read, agent) for read in reads]
-    store.add_receipts(tx, [one for one in receipts if one.id not in known])
-    store.move_receipts(tx, [one for one in receipts if one.id in known])
-    for event in events:
-        agreements = rules.agreements_of(event)
-        if agreements:
-            store.add_agreement_reads(tx, agreements, event.receipt, event.time)
-    timeline.record_reads(tx, reads)
+    named = {name for event in events for name in claims.named_agreements(event)}
+    own = agreements.own(tx, domain, {name for name in named if rules.is_id(name)})
+    uses = [
+        AgreementRead(name, event.receipt, event.time)
+        for event in events
+        for name in claims.used_agreements(event, own)
+    ]
+    agreements.note_reads(tx, domain, agent, uses)
+    told = [claims.change_of(e, domain, agent) for e in events if not e.type.is_read]
+    suspicions = [claims.suspicion_of(event, domain, agent, own, now) for event in events]
+    timeline.record_changes(tx, [*told, *(one for one in suspicions if one is not None)])
 
 
 def _check_same(tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent]) -> None:

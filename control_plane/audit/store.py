@@ -1,10 +1,10 @@
-"""The audit's tables: usage events as they came, receipts, and which agreements were used."""
+"""The audit's tables: usage events as they came, and receipts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Column, func, insert, update
+from sqlalchemy import BigInteger, Column, func, insert, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.rules import Receipt
@@ -17,7 +17,7 @@ class UsageEventRow(SQLModel, table=True):
     __tablename__ = "usage_event"
     domain: str = Field(primary_key=True)
     agent: str = Field(primary_key=True)
-    sequence: int = Field(primary_key=True)
+    sequence: int = Field(primary_key=True, sa_type=BigInteger)
     id: str
     receipt: str
     document: bytes
@@ -27,17 +27,10 @@ class UsageEventRow(SQLModel, table=True):
 class ReceiptRow(SQLModel, table=True):
     __tablename__ = "receipt"
     id: str = Field(primary_key=True)
-    domain: str
-    agent: str
+    domain: str = Field(primary_key=True)
+    agent: str = Field(primary_key=True)
     state: str
     actor: str
-
-
-class AgreementReadRow(SQLModel, table=True):
-    __tablename__ = "agreement_read"
-    agreement: str = Field(primary_key=True)
-    receipt: str = Field(primary_key=True)
-    time: datetime = Field(sa_column=Column(Instant, nullable=False))
 
 
 def stored_sequence(tx: Transaction, domain: str, agent: str) -> int:
@@ -106,14 +99,31 @@ def add_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> None:
 def move_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> None:
     """Store the new states of known receipts."""
     if receipts:
-        states = [{"id": receipt.id, "state": receipt.state} for receipt in receipts]
+        states = [
+            {"id": one.id, "domain": one.domain, "agent": one.agent, "state": one.state}
+            for one in receipts
+        ]
         tx.execute(update(ReceiptRow), states)
 
 
-def find_receipts(tx: Transaction, ids: Sequence[str]) -> dict[str, Receipt]:
-    """The receipts of those ids, of those that are stored."""
-    rows = tx.exec(select(ReceiptRow).where(col(ReceiptRow.id).in_(ids)))
-    return {row.id: _receipt(row) for row in rows}
+def known_receipts(tx: Transaction, domain: str, agent: str, ids: Sequence[str]) -> frozenset[str]:
+    """The ids of an agent's receipts, of those that are stored."""
+    rows = tx.exec(
+        select(ReceiptRow.id).where(
+            ReceiptRow.domain == domain, ReceiptRow.agent == agent, col(ReceiptRow.id).in_(ids)
+        )
+    )
+    return frozenset(rows)
+
+
+def receipts_of(tx: Transaction, receipt_id: str) -> list[Receipt]:
+    """Every agent's receipt of that id."""
+    rows = tx.exec(
+        select(ReceiptRow)
+        .where(ReceiptRow.id == receipt_id)
+        .order_by(col(ReceiptRow.domain), col(ReceiptRow.agent))
+    )
+    return [Receipt(row.id, row.domain, row.agent, row.state, row.actor) for row in rows]
 
 
 def events_of(tx: Transaction, receipt: Receipt) -> list[UsageEvent]:
@@ -130,32 +140,6 @@ def events_of(tx: Transaction, receipt: Receipt) -> list[UsageEvent]:
     return [decode_event(row.document) for row in rows]
 
 
-def add_agreement_reads(
-    tx: Transaction, agreements: Iterable[str], receipt: str, time: datetime
-) -> None:
-    """Note which agreements a read rests on; the first note stays."""
-    known = set(
-        tx.exec(select(AgreementReadRow.agreement).where(AgreementReadRow.receipt == receipt))
-    )
-    for agreement in set(agreements) - known:
-        tx.add(AgreementReadRow(agreement=agreement, receipt=receipt, time=time))
-    tx.flush()
-
-
-def first_reads(tx: Transaction, agreements: Iterable[str]) -> dict[str, datetime]:
-    """When each agreement first was read under, of those that were."""
-    rows = tx.exec(
-        select(AgreementReadRow.agreement, func.min(AgreementReadRow.time))
-        .where(col(AgreementReadRow.agreement).in_(list(agreements)))
-        .group_by(col(AgreementReadRow.agreement))
-    )
-    return dict(rows.all())
-
-
 def count_receipts(tx: Transaction) -> int:
     """How many receipts are stored."""
     return tx.exec(select(func.count()).select_from(ReceiptRow)).one()
-
-
-def _receipt(row: ReceiptRow) -> Receipt:
-    return Receipt(row.id, row.domain, row.agent, row.state, row.actor)

@@ -31,12 +31,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A read as of its latest event; `receipt` names it."""
+    """A read as of its latest event; `receipt` names it among its agent's."""
 
     receipt: str
     action: str
     time: datetime
     domain: str
+    agent: str
     actor: str = ""
     products: tuple[str, ...] = ()
     purpose: str = ""
@@ -46,7 +47,7 @@ class Read:
 
 
 def merged(reads: Iterable[Read]) -> list[Read]:
-    """One read for each receipt: who and what of its first event, how it stands of its last."""
+    """One agent's reads by receipt: who and what of the first event, how it stands of the last."""
     latest: dict[str, Read] = {}
     for read in reads:
         first = latest.pop(read.receipt, read)

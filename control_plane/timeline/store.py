@@ -3,7 +3,18 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import JSON, Column, ColumnElement, exists, func, insert, or_, tuple_, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ColumnElement,
+    exists,
+    func,
+    insert,
+    or_,
+    tuple_,
+    update,
+)
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import HEADS, Instant, Transaction
@@ -18,95 +29,80 @@ class CounterRow(SQLModel, table=True):
 
     __tablename__ = "counter"
     id: int = Field(primary_key=True)
-    revision: int
-    position: int
+    revision: int = Field(sa_type=BigInteger)
+    position: int = Field(sa_type=BigInteger)
 
 
 class EntryRow(SQLModel, table=True):
     __tablename__ = "entry"
-    id: int = Field(primary_key=True)
-    position: int
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    position: int = Field(sa_type=BigInteger)
     time: datetime = Field(sa_column=Column(Instant, nullable=False))
     kind: str
     action: str
     actor: str
     domain: str | None
+    agent: str
     product: str
     reference: str
     purpose: str
     summary: str
-    revision: int | None
+    revision: int | None = Field(sa_type=BigInteger)
     distributed: bool
-    rows: int
+    rows: int = Field(sa_type=BigInteger)
     reasons: list[str] = Field(sa_column=Column(JSON, nullable=False))
 
 
 class EntryProductRow(SQLModel, table=True):
     __tablename__ = "entry_product"
-    entry: int = Field(primary_key=True, foreign_key="entry.id")
+    entry: int = Field(primary_key=True, foreign_key="entry.id", sa_type=BigInteger)
     product: str = Field(primary_key=True)
 
 
 def record_change(tx: Transaction, change: Change) -> int:
     """Write a change; its new revision."""
-    heads = _allocate(tx, positions=1, revisions=1)
-    tx.add(
-        EntryRow(
-            id=heads.position,
-            position=heads.position,
-            time=change.time,
-            kind=_CHANGE,
-            action=change.action,
-            actor=change.actor,
-            domain=change.domain,
-            product=change.product,
-            reference=change.reference,
-            purpose="",
-            summary=change.summary,
-            revision=heads.revision,
-            distributed=change.distributed,
-            rows=0,
-            reasons=[],
-        )
-    )
-    tx.flush()
-    if change.product:
-        _add_products(tx, {heads.position: (change.product,)})
-    return heads.revision
+    return record_changes(tx, [change])
+
+
+def record_changes(tx: Transaction, changes: Sequence[Change]) -> int:
+    """Write changes; the revision of the last, 0 when there is none."""
+    if not changes:
+        return 0
+    count = len(changes)
+    last = _allocate(tx, positions=count, revisions=count)
+    position, revision = last.position - count + 1, last.revision - count + 1
+    rows = [_changed(one, position + n, revision + n) for n, one in enumerate(changes)]
+    tx.execute(insert(EntryRow), rows)
+    products = {position + n: (one.product,) for n, one in enumerate(changes) if one.product}
+    _add_products(tx, products)
+    return last.revision
 
 
 def record_reads(tx: Transaction, reads: Sequence[Read]) -> None:
-    """Write reads, one for each receipt, or what became of them; who read what stays."""
+    """Write reads, one for each agent's receipt, or what became of them; who read what stays."""
     if not reads:
         return
     last = _allocate(tx, positions=len(reads)).position
     positions = dict(zip(reads, range(last - len(reads) + 1, last + 1), strict=True))
-    known = dict(
-        tx.exec(
-            select(EntryRow.reference, EntryRow.id).where(
-                col(EntryRow.kind) == _READ,
-                col(EntryRow.reference).in_([read.receipt for read in reads]),
-            )
-        ).all()
-    )
-    new = [read for read in reads if read.receipt not in known]
+    ids = _known(tx, [read.receipt for read in reads])
+    known = {read: ids[_name(read)] for read in reads if _name(read) in ids}
+    new = [read for read in reads if read not in known]
     if new:
-        tx.execute(insert(EntryRow), [_columns(read, positions[read]) for read in new])
+        tx.execute(insert(EntryRow), [_read(read, positions[read]) for read in new])
         _add_products(tx, {positions[read]: read.products for read in new})
-    changed = [
+    moved = [
         {
-            "id": known[read.receipt],
+            "id": entry,
             "position": positions[read],
             "action": read.action,
             "summary": read.summary,
             "rows": read.rows,
             "reasons": list(read.reasons),
         }
-        for read in reads
-        if read.receipt in known
+        for read, entry in known.items()
     ]
-    if changed:
-        tx.execute(update(EntryRow), changed)
+    if moved:
+        tx.execute(update(EntryRow), moved)
 
 
 def heads(tx: Transaction) -> Heads:
@@ -161,7 +157,40 @@ def _allocate(tx: Transaction, positions: int, revisions: int = 0) -> Heads:
     return heads
 
 
-def _columns(read: Read, position: int) -> dict[str, object]:
+def _name(read: Read) -> tuple[str | None, str, str]:
+    return read.domain, read.agent, read.receipt
+
+
+def _known(tx: Transaction, receipts: Sequence[str]) -> dict[tuple[str | None, str, str], int]:
+    """The entries of reads with those receipts, by domain, agent and receipt."""
+    query = select(EntryRow).where(
+        col(EntryRow.kind) == _READ, col(EntryRow.reference).in_(receipts)
+    )
+    return {(row.domain, row.agent, row.reference): row.id for row in tx.exec(query)}
+
+
+def _changed(change: Change, position: int, revision: int) -> dict[str, object]:
+    return {
+        "id": position,
+        "position": position,
+        "time": change.time,
+        "kind": _CHANGE,
+        "action": change.action,
+        "actor": change.actor,
+        "domain": change.domain,
+        "agent": "",
+        "product": change.product,
+        "reference": change.reference,
+        "purpose": "",
+        "summary": change.summary,
+        "revision": revision,
+        "distributed": change.distributed,
+        "rows": 0,
+        "reasons": [],
+    }
+
+
+def _read(read: Read, position: int) -> dict[str, object]:
     return {
         "id": position,
         "position": position,
@@ -170,6 +199,7 @@ def _columns(read: Read, position: int) -> dict[str, object]:
         "action": read.action,
         "actor": read.actor,
         "domain": read.domain,
+        "agent": read.agent,
         "product": ", ".join(read.products),
         "reference": read.receipt,
         "purpose": read.purpose,

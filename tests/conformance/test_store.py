@@ -16,6 +16,7 @@ from sqlmodel import SQLModel
 from control_plane.agents import store as agents
 from control_plane.agents.rules import AgentReport
 from control_plane.agreements import store as agreements
+from control_plane.agreements.store import AgreementRead
 from control_plane.audit import store as audit
 from control_plane.audit.rules import Receipt
 from control_plane.contracts import store as contracts
@@ -39,7 +40,9 @@ from tests.unit.control_plane.documents import contract
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123_456, tzinfo=UTC)
 ALL = Sight(everything=True, domains=frozenset(), actor="")
 CHANGE = Change("purpose.added", "user:ana", NOW, "p1", "a purpose", distributed=True)
-READ = Read("r1", "read.started", NOW, "bookings", "user:ana", ("bookings.fares",), "plan", "…")
+READ = Read(
+    "r1", "read.started", NOW, "bookings", "b-1", "user:ana", ("bookings.fares",), "plan", "…"
+)
 
 
 def published(document: bytes, revision: int) -> Published:
@@ -406,23 +409,74 @@ class StoreContract:
             audit.add_receipts(tx, [receipt])
             audit.add_receipts(tx, [])
             audit.move_receipts(tx, [replace(receipt, state="completed", actor="")])
-            audit.add_agreement_reads(tx, ("a1", "a2"), "e1", NOW)
-            audit.add_agreement_reads(tx, ("a1",), "e1", NOW + timedelta(days=1))
-            audit.add_agreement_reads(tx, ("a2",), "e0", NOW - timedelta(days=1))
         with database.reading() as tx:
             assert audit.stored_sequence(tx, "bookings", "b-1") == 2
             assert audit.stored_sequence(tx, "bookings", "b-2") == 0
             assert audit.stored_events(tx, "bookings", "b-1", [1, 3]) == {1: encode_event(event)}
             assert audit.stored_ids(tx, "bookings", "b-1", ["e2", "e3"]) == {"e2": 2}
             assert audit.stored_ids(tx, "bookings", "b-2", ["e2"]) == {}
-            found = audit.find_receipts(tx, ["e1", "e2"])
-            assert found == {"e1": replace(receipt, state="completed")}
+            assert audit.receipts_of(tx, "e1") == [replace(receipt, state="completed")]
+            assert audit.receipts_of(tx, "e2") == []
+            assert audit.known_receipts(tx, "bookings", "b-1", ["e1", "e2"]) == {"e1"}
             assert audit.events_of(tx, receipt) == [event, second]
-            assert audit.first_reads(tx, ["a1", "a2", "a3"]) == {
-                "a1": NOW,
-                "a2": NOW - timedelta(days=1),
-            }
             assert audit.count_receipts(tx) == 1
+
+    def test_receipts_of_one_id_are_as_many_as_their_agents(self, database: Database) -> None:
+        names = [("bookings", "b-1"), ("bookings", "b-2"), ("fleet", "b-1")]
+        receipts = [Receipt("e1", *name, "started", "user:ana") for name in names]
+        reads = [replace(READ, receipt="e1", domain=name[0], agent=name[1]) for name in names]
+        with database.writing() as tx:
+            audit.add_receipts(tx, receipts)
+            timeline.record_reads(tx, reads)
+        done = replace(receipts[1], state="completed")
+        with database.writing() as tx:
+            audit.move_receipts(tx, [done])
+            timeline.record_reads(tx, [replace(reads[1], action="read.completed")])
+        with database.reading() as tx:
+            assert audit.receipts_of(tx, "e1") == [receipts[0], done, receipts[2]]
+            assert audit.known_receipts(tx, "fleet", "b-2", ["e1"]) == frozenset()
+            actions = [e.action for e in timeline.newest(tx, ALL, Wanted(), None, 10)]
+        assert actions == ["read.started", "read.completed", "read.started"]
+
+    def test_an_agreements_reads_are_noted_once_for_each_agents_receipt(
+        self, database: Database
+    ) -> None:
+        early, late = NOW - timedelta(days=1), NOW + timedelta(days=1)
+        with database.writing() as tx:
+            for name in ("a1", "a2"):
+                agreements.add(tx, replace(asked(), id=name), "")
+            agreements.add(tx, replace(asked(), id="a3", domain="fleet"), "")
+            agreements.note_reads(tx, "bookings", "b-1", [])
+            agreements.note_reads(
+                tx,
+                "bookings",
+                "b-1",
+                [AgreementRead("a1", "e1", NOW), AgreementRead("a1", "e1", early)],
+            )
+            agreements.note_reads(tx, "bookings", "b-1", [AgreementRead("a1", "e1", early)])
+            agreements.note_reads(tx, "bookings", "b-1", [AgreementRead("a2", "e1", late)])
+            agreements.note_reads(tx, "bookings", "b-2", [AgreementRead("a2", "e1", NOW)])
+        with database.reading() as tx:
+            firsts = [agreements.first_read(tx, name) for name in ("a1", "a2", "a3")]
+            many = {"a1", "a2", "a3", *(f"x{n}" for n in range(40_000))}
+            assert agreements.own(tx, "bookings", many) == {"a1", "a2"}
+        assert firsts == [NOW, NOW, None]
+
+    def test_changes_written_together_have_consecutive_revisions(
+        self, database: Database, heads: list[Heads]
+    ) -> None:
+        with database.writing() as tx:
+            assert timeline.record_changes(tx, []) == 0
+        assert heads == []
+        changes = [CHANGE, replace(CHANGE, product="bookings.fares"), CHANGE]
+        with database.writing() as tx:
+            assert timeline.record_changes(tx, changes) == 3
+        with database.reading() as tx:
+            listed = timeline.newest(tx, ALL, Wanted(), None, 10)
+            (found,) = timeline.newest(tx, ALL, Wanted(product="bookings.fares"), None, 10)
+        assert [(e.revision, e.position) for e in listed] == [(3, 3), (2, 2), (1, 1)]
+        assert found.revision == 2
+        assert heads == [Heads(3, 3)]
 
 
 class TestSqlite(StoreContract):

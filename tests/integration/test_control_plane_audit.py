@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -14,13 +15,15 @@ from mesh.errors import (
     EvidenceConflict,
     EvidenceGap,
     EvidenceInvalid,
+    ReceiptAmbiguous,
     ReceiptNotFound,
     RequestInvalid,
     RequestTooLarge,
     TokenExpired,
 )
-from mesh.v1 import audit_pb2, identity_pb2, status_pb2
+from mesh.v1 import agreements_pb2, audit_pb2, contracts_pb2, identity_pb2, status_pb2
 from mesh.wire.times import to_duration, to_timestamp
+from tests.unit.control_plane.documents import contract
 from tests.unit.control_plane.running import Client, Plane, error_of, eventually, running
 
 BASE = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -62,6 +65,12 @@ def event(
     )
 
 
+def named(plane: Plane, name: str) -> Client:
+    """The agent of that name, `domain/id`."""
+    domain, _, agent = name.partition("/")
+    return plane.agent(domain, agent)
+
+
 def append(agent: Client, *events: audit_pb2.UsageEvent) -> int:
     return agent.audit.AppendEvents(audit_pb2.AppendEventsRequest(events=events)).stored_sequence
 
@@ -69,6 +78,10 @@ def append(agent: Client, *events: audit_pb2.UsageEvent) -> int:
 def entries(client: Client, **wanted: object) -> list[audit_pb2.Entry]:
     request = audit_pb2.ListEntriesRequest(**wanted)  # type: ignore[arg-type]
     return list(client.audit.ListEntries(request).entries)
+
+
+def suspects(client: Client) -> list[audit_pb2.Entry]:
+    return [entry for entry in entries(client) if entry.action == "evidence.suspect"]
 
 
 def test_events_are_stored_in_order_and_once(plane: Plane) -> None:
@@ -103,9 +116,55 @@ def test_an_agent_appends_for_itself_only(plane: Plane) -> None:
     one, two = plane.agent(), plane.agent("bookings", "bookings-2")
     append(one, event(1))
     assert isinstance(error_of(lambda: append(two, event(1))), EvidenceInvalid)
-    hijack = event(1, "completed", "bookings/bookings-1-1", "bookings/bookings-2", rows=1)
-    assert isinstance(error_of(lambda: append(two, hijack)), EvidenceInvalid)
     assert append(two) == 0
+
+
+@pytest.mark.parametrize("rogue", ["bookings/bookings-2", "fleet/fleet-1"])
+def test_a_receipt_id_that_another_agent_used_first_blocks_and_mixes_nothing(
+    plane: Plane, rogue: str
+) -> None:
+    victim, squatter = plane.agent(), named(plane, rogue)
+    started = event(1)
+    squat = event(1, "started", started.receipt, rogue, user="eve")
+    squat.id = started.receipt
+    append(squatter, squat, event(2, "aborted", started.receipt, rogue, reason="mischief"))
+    assert append(victim, started) == 1
+    assert append(victim, event(2, "completed", started.receipt, rows=42)) == 2
+
+    told = {entry.actor: entry.action for entry in entries(plane.admin, kind="read")}
+    assert told == {"user:ana": "read.completed", "user:eve": "read.aborted"}
+    wanted = audit_pb2.GetReceiptRequest(id=started.receipt)
+    mine = plane.user("ana").audit.GetReceipt(wanted).receipt
+    assert (mine.domain, mine.agent, mine.state) == ("bookings", "bookings-1", "completed")
+    assert [item.source for item in mine.events] == ["/agents/bookings/bookings-1"] * 2
+    assert plane.admin.status.GetStatus(status_pb2.GetStatusRequest()).receipts == 2
+
+
+def test_a_receipt_of_several_agents_is_told_apart_by_its_source(plane: Plane) -> None:
+    names = ("bookings/bookings-1", "bookings/bookings-2", "fleet/fleet-1")
+    for name in names:
+        append(named(plane, name), event(1, receipt="r", agent=name))
+    error = error_of(lambda: plane.admin.audit.GetReceipt(audit_pb2.GetReceiptRequest(id="r")))
+    assert isinstance(error, ReceiptAmbiguous)
+    assert all(name in error.message for name in names)
+    assert error.metadata["agents"] == ", ".join(names)
+    for name in names:
+        narrow = audit_pb2.GetReceiptRequest(id="r", source=f"/agents/{name}")
+        receipt = plane.admin.audit.GetReceipt(narrow).receipt
+        assert f"{receipt.domain}/{receipt.agent}" == name
+        assert [item.id for item in receipt.events] == [f"{name}-1"]
+
+    olga = plane.user("olga", duties=("owner:fleet",))
+    seen = plane.user("eve", duties=("owner:fleet",)).audit
+    assert seen.GetReceipt(audit_pb2.GetReceiptRequest(id="r")).receipt.agent == "fleet-1"
+    hidden = audit_pb2.GetReceiptRequest(id="r", source="/agents/bookings/bookings-1")
+    assert isinstance(error_of(lambda: olga.audit.GetReceipt(hidden)), ReceiptNotFound)
+    assert isinstance(
+        error_of(
+            lambda: plane.admin.audit.GetReceipt(audit_pb2.GetReceiptRequest(id="r", source="x"))
+        ),
+        ReceiptNotFound,
+    )
 
 
 def test_malformed_events_are_refused_whole(plane: Plane) -> None:
@@ -152,12 +211,119 @@ def test_a_refused_read_keeps_its_reasons(plane: Plane) -> None:
     assert (second.product, list(second.reasons)) == ("", ["statement.invalid"])
 
 
-def test_an_agent_can_say_nothing_of_another_domains_products(plane: Plane) -> None:
+def test_another_domains_product_is_stored_told_and_not_indexed(plane: Plane) -> None:
     stranger = plane.agent("fleet", "fleet-1")
-    claimed = [{"product": "bookings.reservations", "dataset": "passengers"}]
-    refused = error_of(lambda: append(stranger, event(1, agent="fleet/fleet-1", decisions=claimed)))
-    assert isinstance(refused, EvidenceInvalid)
+    claimed = [
+        {"product": "bookings.reservations", "dataset": "passengers"},
+        {"product": "fleet.planes", "dataset": "planes"},
+    ]
+    claim = event(1, agent="fleet/fleet-1", decisions=claimed)
+    assert append(stranger, claim, event(2, agent="fleet/fleet-1")) == 2
+    assert entries(plane.admin, product="bookings.reservations") == []
+    (read,) = entries(plane.admin, product="fleet.planes")
+    assert (read.product, read.reference) == ("fleet.planes", claim.receipt)
+    assert "bookings" not in read.summary
+    (told,) = suspects(plane.admin)
+    assert (told.kind, told.actor, told.reference) == (
+        "change",
+        "agent:fleet/fleet-1",
+        claim.receipt,
+    )
+    assert "bookings.reservations" in told.summary
+    assert suspects(plane.user("olga", duties=("owner:fleet",))) == [told]
+    assert suspects(plane.user("paul", duties=("owner:bookings",))) == []
+    receipt = plane.admin.audit.GetReceipt(audit_pb2.GetReceiptRequest(id=claim.receipt)).receipt
+    assert json.loads(receipt.events[0].data)["decisions"] == claimed
+
+
+def test_an_agreement_is_first_read_by_agents_of_its_own_domain_only(plane: Plane) -> None:
+    plane.purpose()
+    document = contracts_pb2.PublishContractRequest(document=contract())
+    plane.admin.contracts.PublishContract(document)
+    request = agreements_pb2.RequestAgreementRequest(
+        domain="bookings",
+        product="reservations",
+        role="analyst",
+        purpose="crew-planning",
+        justification="plan",
+    )
+    asked = plane.user("ana").agreements.RequestAgreement(request).agreement
+    approval = agreements_pb2.ApproveAgreementRequest(id=asked.id)
+    plane.user("olga").agreements.ApproveAgreement(approval)
+
+    def first_read() -> bool:
+        wanted = agreements_pb2.GetAgreementRequest(id=asked.id)
+        return plane.admin.agreements.GetAgreement(wanted).agreement.HasField("first_read_time")
+
+    def under(agent: str, sequence: int, agreement: str) -> audit_pb2.UsageEvent:
+        product = f"{agent.partition('/')[0]}.reservations"
+        decision = {"product": product, "dataset": "passengers", "agreement": agreement}
+        return event(sequence, agent=agent, decisions=[decision])
+
+    forged = under("fleet/fleet-1", 1, asked.id)
+    unknown = under("fleet/fleet-1", 2, "0193f0c2-none")
+    assert append(plane.agent("fleet", "fleet-1"), forged, unknown) == 2
+    assert not first_read()
+    told = {entry.reference: entry.summary for entry in suspects(plane.admin)}
+    assert list(told) == [unknown.receipt, forged.receipt]
+    assert (
+        told[forged.receipt].replace(asked.id, "0193f0c2-none").replace("event 1", "event 2")
+        == (told[unknown.receipt])
+    )
+    assert append(plane.agent(), under("bookings/bookings-1", 1, asked.id)) == 1
+    assert first_read()
+    assert len(suspects(plane.admin)) == 2
+
+
+ODD = "\x00" + "x" * 5_000
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"decisions": [{"product": f"bookings.{ODD}", "agreement": ODD, "dataset": ODD}]},
+        {"decisions": [{"product": "bookings.a b"}, {"product": "bookings."}]},
+        {"decisions": [{"product": f"bookings.p{n}"} for n in range(2_000)]},
+        {"decisions": [{"agreement": f"a{n}"} for n in range(40_000)]},
+    ],
+    ids=["long", "malformed", "many-products", "many-agreements"],
+)
+def test_odd_names_wedge_no_log_and_are_told(plane: Plane, data: dict[str, Any]) -> None:
+    agent = plane.agent()
+    assert append(agent, event(1, **data), event(2)) == 2
+    (told,) = suspects(plane.admin)
+    assert len(told.summary) < 500
+    assert "\x00" not in told.summary
+
+
+def test_odd_texts_wedge_no_log(plane: Plane) -> None:
+    agent = plane.agent()
+    odd = event(1, "refused", purpose=ODD, message=ODD, reasons=[ODD] * 150, user=ODD)
+    assert append(agent, odd, event(2)) == 2
+    read = entries(plane.admin, kind="read")[-1]
+    assert read.actor == ""
+    for text in (read.purpose, read.summary, *read.reasons):
+        assert len(text) <= 2_000
+        assert "\x00" not in text
+
+
+def test_events_about_keys_are_changes_and_no_receipts(plane: Plane) -> None:
+    key = event(1, "completed", key="k1")
+    key.type = "io.meshwarden.key.destroyed.v1"
+    assert append(plane.agent(), key) == 1
     assert entries(plane.admin, kind="read") == []
+    (told,) = (e for e in entries(plane.admin) if e.action == "key.destroyed")
+    assert (told.actor, told.reference, told.summary) == ("agent:bookings/bookings-1", key.id, "k1")
+    assert plane.admin.status.GetStatus(status_pb2.GetStatusRequest()).receipts == 0
+
+
+@pytest.mark.parametrize("odd", ["", "a\x00b", 'a"b', "x" * 201])
+def test_odd_ids_are_refused(plane: Plane, odd: str) -> None:
+    agent = plane.agent()
+    for name in ("id", "receipt"):
+        wrong = event(1)
+        setattr(wrong, name, odd)
+        assert isinstance(error_of(partial(append, agent, wrong)), EvidenceInvalid)
 
 
 def test_everybody_sees_what_their_duties_show(plane: Plane) -> None:

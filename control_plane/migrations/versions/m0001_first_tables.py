@@ -55,6 +55,7 @@ def _timeline() -> None:
         sa.Column("action", sa.String, nullable=False),
         sa.Column("actor", sa.String, nullable=False),
         sa.Column("domain", sa.String),
+        sa.Column("agent", sa.String, nullable=False),
         sa.Column("product", sa.String, nullable=False),
         sa.Column("reference", sa.String, nullable=False),
         sa.Column("purpose", sa.String, nullable=False),
@@ -93,14 +94,16 @@ def _audit() -> None:
     op.create_table(
         "receipt",
         sa.Column("id", sa.String, primary_key=True),
-        sa.Column("domain", sa.String, nullable=False),
-        sa.Column("agent", sa.String, nullable=False),
+        sa.Column("domain", sa.String, primary_key=True),
+        sa.Column("agent", sa.String, primary_key=True),
         sa.Column("state", sa.String, nullable=False),
         sa.Column("actor", sa.String, nullable=False),
     )
     op.create_table(
         "agreement_read",
         sa.Column("agreement", sa.String, primary_key=True),
+        sa.Column("domain", sa.String, primary_key=True),
+        sa.Column("agent", sa.String, primary_key=True),
         sa.Column("receipt", sa.String, primary_key=True),
         sa.Column("time", sa.BigInteger, nullable=False),
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from control_plane.audit import rules
+from control_plane.audit import claims, rules
 from control_plane.timeline.rules import (
     Sight,
     page_limit,
@@ -47,7 +47,7 @@ FIELDS = ("principal", "decisions", "purpose", "rows", "bytes", "reason", "reaso
 
 
 def test_a_started_read_shows_who_what_and_why() -> None:
-    read = rules.read_of(STARTED, "bookings")
+    read = claims.read_of(STARTED, "bookings", "bookings-1")
     assert read.actor == "user:ana"
     assert read.products == ("bookings.fares", "bookings.reservations")
     assert read.purpose == "crew-planning"
@@ -55,7 +55,8 @@ def test_a_started_read_shows_who_what_and_why() -> None:
     assert read.summary.endswith(
         "bookings.fares.fares, bookings.fares.taxes, bookings.reservations.passengers"
     )
-    assert rules.agreements_of(STARTED) == ("a1", "a2")
+    assert claims.used_agreements(STARTED, {"a1", "a2", "a3"}) == ("a1", "a2")
+    assert claims.used_agreements(STARTED, {"a2"}) == ("a2",)
 
 
 def test_a_refused_read_rests_on_no_agreement() -> None:
@@ -64,17 +65,17 @@ def test_a_refused_read_rests_on_no_agreement() -> None:
         type=EventType.REFUSED,
         data={**STARTED.data, "reasons": ["agreement.missing"], "message": "no agreement"},
     )
-    read = rules.read_of(refused, "bookings")
+    read = claims.read_of(refused, "bookings", "bookings-1")
     assert (read.reasons, read.summary) == (("agreement.missing",), "no agreement")
-    assert rules.agreements_of(refused) == ()
+    assert claims.used_agreements(refused, {"a1", "a2"}) == ()
 
 
 def test_an_ended_read_shows_its_size_or_its_reason() -> None:
     done = replace(STARTED, type=EventType.COMPLETED, data={"rows": 1234, "bytes": 9, "x": 1})
-    assert rules.read_of(done, "bookings").rows == 1234
-    assert "1,234 rows" in rules.read_of(done, "bookings").summary
+    assert claims.read_of(done, "bookings", "bookings-1").rows == 1234
+    assert "1,234 rows" in claims.read_of(done, "bookings", "bookings-1").summary
     left = replace(STARTED, type=EventType.ABORTED, data={"rows": 5, "reason": "client left"})
-    assert "client left" in rules.read_of(left, "bookings").summary
+    assert "client left" in claims.read_of(left, "bookings", "bookings-1").summary
 
 
 @settings(deadline=None)
@@ -84,10 +85,12 @@ def test_an_ended_read_shows_its_size_or_its_reason() -> None:
 )
 def test_odd_data_is_taken_as_it_comes(kind: EventType, data: dict[str, object]) -> None:
     event = replace(STARTED, type=kind, data=data)
-    read = rules.read_of(event, "bookings")
+    read = claims.read_of(event, "bookings", "bookings-1")
     assert read.domain == "bookings"
     assert all(isinstance(text, str) for text in (*read.reasons, *read.products, read.summary))
-    rules.agreements_of(event)
+    claims.change_of(event, "bookings", "bookings-1")
+    suspicion = claims.suspicion_of(event, "bookings", "bookings-1", frozenset(), NOW)
+    assert suspicion is None or len(suspicion.summary) < 500
     assert event_from_proto(event_to_proto(event)) == event
 
 
