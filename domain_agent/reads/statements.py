@@ -20,8 +20,8 @@ _MAX_REMEMBERED_CHARACTERS = 4 * 1024 * 1024
 class CheckedSql:
     """A statement that may run.
 
-    `runs` is the text made from the checked tree, never the user's; `redacted_sql` has the
-    literals replaced by parameters.
+    `runs` is the text made from the checked tree, never the user's; `redacted_sql` has neither
+    its literals nor any word of the reader's own.
     """
 
     runs: str
@@ -63,7 +63,10 @@ class Statements:
         catalog = Catalog(
             self._domain,
             {
-                product: frozenset(dataset.name for dataset in contract.datasets)
+                product: {
+                    dataset.name: tuple(column.name for column in dataset.columns)
+                    for dataset in contract.datasets
+                }
                 for product, contract in snapshot.contracts.items()
             },
         )

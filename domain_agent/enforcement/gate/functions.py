@@ -129,3 +129,10 @@ LAMBDA_FUNCTIONS = words(
 CALLS_WITHOUT_BRACKETS = frozenset(
     {"current_catalog", "current_role", "current_schema", "current_user", "session_user"}
 )
+# These too, and they only tell the time.
+CLOCKS = words(
+    """
+    current_date current_localtime current_localtimestamp current_time current_timestamp localtime
+    localtimestamp
+    """
+)

@@ -43,7 +43,7 @@ def resolve(path: Sequence[str], catalog: Catalog) -> DatasetName:
             pass
         case _:
             raise _unknown(path, catalog)
-    if dataset not in catalog.products.get(product, frozenset()):
+    if dataset not in catalog.products.get(product, ()):
         raise _unknown(path, catalog)
     return DatasetName(product, dataset)
 

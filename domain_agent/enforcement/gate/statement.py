@@ -1,15 +1,21 @@
 """The gate's entry: a serialised statement in, a checked one out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from domain_agent.enforcement.gate.expressions import EXPRESSIONS
 from domain_agent.enforcement.gate.fields import opened
+from domain_agent.enforcement.gate.functions import CLOCKS
 from domain_agent.enforcement.gate.names import Scope
 from domain_agent.enforcement.gate.queries import QUERIES, statement_of
 from domain_agent.enforcement.gate.redaction import redact
-from domain_agent.enforcement.gate.relations import RELATIONS
-from domain_agent.enforcement.gate.values import Catalog, CheckedStatement, Tree
+from domain_agent.enforcement.gate.relations import RELATIONS, VALUES_ALIAS
+from domain_agent.enforcement.gate.values import (
+    Catalog,
+    CheckedStatement,
+    DatasetName,
+    Tree,
+)
 from domain_agent.enforcement.gate.walk import Walk
 from mesh.errors import (
     MeshError,
@@ -43,10 +49,10 @@ def check(serialized: Mapping[str, object], catalog: Catalog) -> CheckedStatemen
         statement = statement_of(walk, _only_statement(serialized), Scope())
         _number_parameters(statement, walk.parameters)
         tree: Tree = {"error": False, "statements": [statement]}
-        redacted = redact(tree, len(walk.parameters))
+        datasets = tuple(sorted(walk.datasets))
+        redacted = redact(tree, len(walk.parameters), _known(datasets, catalog))
     except RecursionError:
         raise _too_deep() from None
-    datasets = tuple(sorted(walk.datasets))
     return CheckedStatement(tree, datasets, len(walk.parameters), redacted)
 
 
@@ -61,6 +67,15 @@ def confirm(checked: CheckedStatement, serialized: Mapping[str, object], catalog
             "The statement does not survive being rewritten to its datasets' full names. "
             "Write it more plainly, without unusual names or literals."
         )
+
+
+def _known(datasets: Sequence[DatasetName], catalog: Catalog) -> Iterator[str]:
+    """The names that a statement over these datasets did not have to invent."""
+    yield from (VALUES_ALIAS, *CLOCKS)
+    if datasets:
+        yield catalog.domain
+    for name in datasets:
+        yield from (name.product, name.dataset, *catalog.products[name.product][name.dataset])
 
 
 def _only_statement(serialized: Mapping[str, object]) -> object:

@@ -1,6 +1,6 @@
 """What goes into the gate and what comes out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -9,10 +9,10 @@ Tree: TypeAlias = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The datasets a statement may name: of one domain, by product."""
+    """The datasets a statement may name: of one domain, by product, with their columns."""
 
     domain: str
-    products: Mapping[str, frozenset[str]]
+    products: Mapping[str, Mapping[str, Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,7 +25,8 @@ class DatasetName:
 class CheckedStatement:
     """A statement as it may run: `datasets` are sorted and distinct, parameters are $1 to $n.
 
-    `redacted` is the same tree with its literals replaced by further parameters, for evidence.
+    `redacted` is its shape for evidence: literals are further parameters, and names that neither
+    the datasets nor their columns have are placeholders.
     """
 
     tree: Mapping[str, object]

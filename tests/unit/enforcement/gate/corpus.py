@@ -12,9 +12,12 @@ HERE = Path(__file__).parent
 CATALOG = Catalog(
     "air",
     {
-        "ops": frozenset({"flights", "weather"}),
-        "crm": frozenset({"passengers", "orders"}),
-        "archive": frozenset({"orders"}),
+        "ops": {
+            "flights": ("id", "carrier", "day", "delay", "tags", "place"),
+            "weather": ("day", "wind"),
+        },
+        "crm": {"passengers": ("id", "flight", "email"), "orders": ("id", "total")},
+        "archive": {"orders": ("id", "total", "note")},
     },
 )
 

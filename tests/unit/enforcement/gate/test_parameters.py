@@ -52,10 +52,18 @@ def test_parameters_are_counted(sql: str, count: int) -> None:
             "SELECT id FROM air.ops.flights ORDER BY ($1 + $2), $3",
         ),
         ("SELECT 'x'::DECIMAL(10, 2)", "SELECT CAST($1 AS DECIMAL(10, 2))"),
+        (
+            "SELECT 'x'::VARCHAR(4711), 1::DECIMAL(39, 2)",
+            "SELECT CAST($1 AS VARCHAR), CAST($2 AS DECIMAL)",
+        ),
         ("SELECT (flights).place FROM flights", "SELECT (flights).place FROM air.ops.flights"),
         (
             "SELECT * FROM (VALUES (1, 'ana')) v(n, t)",
-            "SELECT * FROM (SELECT * FROM (VALUES ($1, $2)) AS valueslist) AS v(n, t)",
+            "SELECT * FROM (SELECT * FROM (VALUES ($1, $2)) AS valueslist) AS a1(a2, a3)",
+        ),
+        (
+            "SELECT id FROM flights GROUP BY 1, 41 ORDER BY -1, 41, 01",
+            "SELECT id FROM air.ops.flights GROUP BY 1, $3 ORDER BY $1, $2, 1",
         ),
         (
             "SELECT row_number() OVER (ORDER BY 'ana') FROM flights",

@@ -1,0 +1,52 @@
+"""Every place of a statement where a reader may write a word of their own."""
+
+PLACES = [
+    "SELECT 1 AS {}",
+    "SELECT {} FROM flights",
+    "SELECT flights.{} FROM flights",
+    "SELECT {}.{} FROM flights",
+    "SELECT * FROM flights AS x({})",
+    "SELECT * FROM flights JOIN weather USING ({})",
+    "SELECT * EXCLUDE ({}) FROM flights",
+    "SELECT * EXCLUDE (flights.{}) FROM flights",
+    "SELECT * RENAME (id AS {}) FROM flights",
+    "SELECT * RENAME ({} AS x) FROM flights",
+    "SELECT * REPLACE (1 AS {}) FROM flights",
+    "SELECT {}.* FROM flights",
+    "SELECT struct_pack({} := 1)",
+    "SELECT id::STRUCT({} INT) FROM flights",
+    "SELECT (flights).{} FROM flights",
+    "SELECT list_transform(tags, lambda {}: {} || 'x') FROM flights",
+    "SELECT sum(id) OVER {} FROM flights WINDOW {} AS (ORDER BY id)",
+    "SELECT * FROM flights AS {}",
+    "SELECT * FROM (SELECT 1) AS {}",
+    "WITH {} AS (SELECT 1) SELECT * FROM {}",
+    "WITH c({}) AS (SELECT 1) SELECT * FROM c",
+    "SELECT * FROM {}",
+    "SELECT * FROM ops.{}",
+    "SELECT {}(id) FROM flights",
+    "SELECT id::{} FROM flights",
+    "SELECT count(*) FROM flights GROUP BY {} ORDER BY {}",
+    "SELECT * FROM {}.ops.flights",
+    "WITH RECURSIVE {}(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM {} WHERE i < 3) FROM {}",
+    "SELECT [{} + 1 FOR {} IN [1, 2] IF {} > 1]",
+    "SELECT {}: id FROM {}: flights",
+    "SELECT * FROM unnest([1]) AS {}({})",
+    "SELECT COLUMNS({}.*) FROM flights AS {}",
+    "SELECT COLUMNS(lambda {}: true) FROM flights",
+    "SELECT carrier COLLATE {} FROM flights",
+    "SELECT lower({} := carrier) FROM flights",
+    "SELECT main.{}(carrier), carrier.{}() FROM flights",
+    "SELECT * FROM {}('a')",
+    "SELECT 1 -- {}",
+    "SELECT /* {} */ 1",
+    "SELECT ${}",
+    "SELECT 1; SELECT {}",
+    "DROP TABLE {}",
+    "SELECT FROM {} {} {}",
+]
+
+
+def quoted(name: str) -> str:
+    """A name in double quotes."""
+    return '"' + name.replace('"', '""') + '"'
