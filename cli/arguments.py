@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from mesh.names import NAME_RULE, is_name
+from mesh.names import NAME_RULE, is_hyphenated, is_name
 from mesh.times import in_words, parse_rfc3339, rfc3339
 
 _LENGTH = re.compile(r"(\d{1,6})(s|m|h|d|w)")
@@ -40,6 +40,22 @@ class DomainName(click.ParamType[str]):
         if not is_name(str(value)):
             self.fail(f"{value!r} can't name a domain; a name is {NAME_RULE}", param, ctx)
         return str(value)
+
+
+class AgentName(click.ParamType[tuple[str, str]]):
+    """`domain/id` of an agent, as a pair."""
+
+    name = "agent"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        domain, _, identifier = str(value).partition("/")
+        if not is_name(domain) or not is_hyphenated(identifier):
+            self.fail(f"{value!r} is not DOMAIN/ID; `mesh agent list` shows the names", param, ctx)
+        return domain, identifier
 
 
 class Reference(click.ParamType[tuple[str, str]]):
@@ -80,6 +96,7 @@ class Length(click.ParamType[timedelta]):
         return length
 
 
+AGENT = AgentName()
 DOMAIN = DomainName()
 PRODUCT = ProductName()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from cli.arguments import AGENT
 from cli.commands import MeshCommand
 from cli.filters import filter_in_words
 from cli.output import Detail, Listing, Section
@@ -14,6 +15,7 @@ from cli.rego import sentences
 from cli.session import Session, pass_session
 from mesh import errors
 from mesh.decisions.policy import Policy
+from mesh.evidence.events import agent_source
 from mesh.v1 import audit_pb2
 
 ALARM_EXIT_CODE = 1
@@ -27,15 +29,25 @@ EQUAL = "equal: a fresh engine decides the same from the same input and policy"
     examples="""
     mesh why 0193f0c2-6c3e-7b1a-9a52-1f3d2c4b5a69
     mesh why 0193f0c2-6c3e-7b1a-9a52-1f3d2c4b5a69 -o json
+    mesh why 0193f0c2-6c3e-7b1a-9a52-1f3d2c4b5a69 --agent bookings/bookings-1
     """,
 )
 @click.argument("receipt_id", metavar="RECEIPT")
+@click.option(
+    "--agent",
+    type=AGENT,
+    metavar="DOMAIN/ID",
+    help="The agent, where several have a receipt of this id.",
+)
 @pass_session
-def why(session: Session, receipt_id: str) -> int:
+def why(session: Session, receipt_id: str, agent: tuple[str, str] | None) -> int:
     failed: errors.MeshError | None = None
     policies: Mapping[str, Policy] = {}
     with session.client() as client:
-        answer = client.call(client.audit.GetReceipt, audit_pb2.GetReceiptRequest(id=receipt_id))
+        request = audit_pb2.GetReceiptRequest(
+            id=receipt_id, source=agent_source(*agent) if agent else ""
+        )
+        answer = client.call(client.audit.GetReceipt, request)
         receipt = read_receipt(answer.receipt)
         try:
             policies = policies_of(receipt.decisions, lambda digest: fetch_policy(client, digest))

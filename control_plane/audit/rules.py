@@ -111,7 +111,7 @@ def the_one(receipts: Iterable[Receipt], wanted: str, source: str) -> Receipt:
         agents = ", ".join(sorted(f"{one.domain}/{one.agent}" for one in found))
         raise ReceiptAmbiguous(
             f"several agents have a receipt {wanted}: {agents}; name the agent that is meant"
-            " (`mesh why --agent DOMAIN/AGENT`)",
+            " (`mesh why --agent DOMAIN/ID`)",
             receipt=wanted,
             agents=agents,
         )

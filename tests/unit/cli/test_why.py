@@ -124,6 +124,28 @@ def test_an_unknown_receipt_is_not_found(control: ControlPlane, run: Run) -> Non
     assert run("why", RECEIPT_ID).code == errors.NotFound.kind.exit_code
 
 
+def test_a_receipt_of_several_agents_is_asked_of_one(control: ControlPlane, run: Run) -> None:
+    keep(control, evidence.allowed_receipt())
+    assert run("why", RECEIPT_ID).code == 0
+    assert control.last("GetReceipt").source == ""
+    assert run("why", RECEIPT_ID, "--agent", "bookings/bookings-1").code == 0
+    asked = control.last("GetReceipt")
+    assert (asked.id, asked.source) == (RECEIPT_ID, "/agents/bookings/bookings-1")
+
+    control.answers["GetReceipt"] = errors.ReceiptAmbiguous("of bookings/b-1 and fleet/f-1")
+    done = run("why", RECEIPT_ID)
+    assert done.code == errors.Invalid.kind.exit_code
+    assert "of bookings/b-1 and fleet/f-1" in done.err
+
+
+@pytest.mark.parametrize("odd", ["bookings", "/b-1", "bookings/", "a/b/c", "/agents/bookings/b-1"])
+def test_an_agent_is_named_by_domain_and_id(odd: str, control: ControlPlane, run: Run) -> None:
+    done = run("why", RECEIPT_ID, "--agent", odd)
+    assert done.code == errors.USAGE_EXIT_CODE
+    assert "DOMAIN/ID" in done.err
+    assert control.asked == []
+
+
 def test_sentences_come_from_metadata_by_title() -> None:
     module = """package mesh.organisation
 
