@@ -1,5 +1,6 @@
 """The database: transactions, instants, and migrations at start."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +12,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import BigInteger, Connection, Engine, TypeDecorator, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session, create_engine
 
+from control_plane import postgres
 from control_plane.notices import Heads
 from control_plane.settings import SettingsInvalid
+from mesh.errors import ControlUnavailable
 
 Transaction: TypeAlias = Session
 
@@ -41,31 +45,60 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + value * _MICROSECOND
 
 
+class TransactionInterrupted(ControlUnavailable):
+    """A transaction left nothing behind, and may succeed when it is tried again."""
+
+
 class Database:
     """Hands out transactions, and tells `committed` after each one that moved the heads."""
 
     def __init__(self, engine: Engine, committed: Callable[[Heads], None]) -> None:
-        self._engine = engine
+        self._announces = engine.dialect.name == postgres.NAME
+        self._reads = (
+            engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            if self._announces
+            else engine
+        )
+        self._writes = engine.execution_options(mesh_writes=True)
         self._committed = committed
-        # Within one process a lock is fairer and cheaper than the database's busy wait.
+        # Within one process a lock is fairer and cheaper than waiting in the database.
         self._writer = threading.Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
-        """A transaction that sees one state of the database and writes nothing."""
-        with Session(self._engine, expire_on_commit=False) as session:
+        """A transaction that sees one state of the database and writes nothing.
+
+        Raises TransactionInterrupted when the database is lost meanwhile.
+        """
+        with _interruption_told(), Session(self._reads, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Transaction]:
-        """A transaction that commits as a whole, or not at all when its body raises."""
-        with self._writer, Session(self._engine, expire_on_commit=False) as session:
-            _begin_write(session)
+        """A transaction that commits as a whole, or not at all when its body raises.
+
+        One writes at a time, in all replicas. Raises TransactionInterrupted when nothing was
+        committed, ControlUnavailable when the database was lost in the commit itself.
+        """
+        with (
+            self._writer,
+            _interruption_told(),
+            Session(self._writes, expire_on_commit=False) as session,
+        ):
+            session.connection()
             yield session
-            session.commit()
-            heads = session.info.get(HEADS)
+            session.flush()
+            heads: Heads | None = session.info.get(HEADS)
+            if heads is not None and self._announces:
+                postgres.announce(session.connection(), heads)
+            _commit(session)
         if heads is not None:
             self._committed(heads)
+
+
+def open_database(file: Path, url: str | None) -> Engine:
+    """An engine on the PostgreSQL database of a URL, on the SQLite file where there is none."""
+    return open_sqlite(file) if url is None else postgres.open_postgres(url)
 
 
 def open_sqlite(path: Path) -> Engine:
@@ -97,6 +130,8 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     config = migration_config()
     try:
         with engine.connect() as connection:
+            if engine.dialect.name == postgres.NAME:
+                postgres.begin_migration(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
             connection.commit()
@@ -107,7 +142,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         ) from error
     except DatabaseError as error:
         raise SettingsInvalid(
-            f"the database {engine.url.database} can't be used: {error.orig}"
+            f"the database {engine.url.database} can't be used: {_line(error)}"
         ) from error
 
 
@@ -118,5 +153,42 @@ def migration_config() -> Config:
     return config
 
 
-def _begin_write(session: Session) -> None:
-    session.connection(execution_options={"mesh_writes": True})
+@contextmanager
+def _interruption_told() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise TransactionInterrupted(
+            "every connection to the database is busy; try again", server=""
+        ) from error
+    except DBAPIError as error:
+        if not _is_passing(error):
+            raise
+        raise TransactionInterrupted(
+            f"the database interrupted, and nothing was changed; try again: {_line(error)}",
+            server="",
+        ) from error
+
+
+def _commit(session: Session) -> None:
+    try:
+        session.commit()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise ControlUnavailable(
+            "the database was lost while it committed a change, which is in force or not: look,"
+            " or send the same request again",
+            server="",
+        ) from error
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.OperationalError):
+        return error.orig.sqlite_errorcode == sqlite3.SQLITE_BUSY
+    return error.connection_invalidated or postgres.is_passing(error.orig)
+
+
+def _line(error: DBAPIError) -> str:
+    """What the database said, on one line."""
+    return " ".join(str(error.orig).split())

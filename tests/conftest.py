@@ -4,6 +4,8 @@ import signal
 
 from hypothesis import settings
 
+pytest_plugins = ["tests.postgres"]
+
 # `--hypothesis-profile=long` is for a night.
 settings.register_profile("usual", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=5_000)

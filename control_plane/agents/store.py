@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, Column, func
+from sqlalchemy import JSON, BigInteger, Column, func
 from sqlalchemy import update as sql_update
 from sqlmodel import Field, SQLModel, col, select
 
@@ -19,12 +19,12 @@ class AgentRow(SQLModel, table=True):
     contact: datetime = Field(sa_column=Column(Instant, nullable=False))
     session: str | None = None
     session_until: datetime | None = Field(default=None, sa_column=Column(Instant))
-    acknowledged_revision: int = 0
+    acknowledged_revision: int = Field(default=0, sa_type=BigInteger)
     refusal: str = ""
     flight_uri: str = ""
     version: str = ""
     products: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
-    spooled_events: int = 0
+    spooled_events: int = Field(default=0, sa_type=BigInteger)
     policy_digest: str = ""
 
 
@@ -32,7 +32,7 @@ class AcknowledgementRow(SQLModel, table=True):
     __tablename__ = "acknowledgement"
     domain: str = Field(primary_key=True)
     agent: str = Field(primary_key=True)
-    revision: int = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=BigInteger)
     time: datetime = Field(sa_column=Column(Instant, nullable=False))
     digest: bytes
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import Column, func
+from sqlalchemy import BigInteger, Column, func
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.contracts.rules import Published
@@ -22,7 +22,7 @@ class ContractRow(SQLModel, table=True):
     digest: bytes
     publisher: str
     published: datetime = Field(sa_column=Column(Instant, nullable=False))
-    revision: int
+    revision: int = Field(sa_type=BigInteger)
 
 
 def add(tx: Transaction, published: Published) -> None:

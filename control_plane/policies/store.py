@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column
+from sqlalchemy import BigInteger, Column
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import Instant, Transaction
@@ -19,7 +19,7 @@ class PolicyModuleRow(SQLModel, table=True):
 
 class PolicyActivationRow(SQLModel, table=True):
     __tablename__ = "policy_activation"
-    revision: int = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=BigInteger)
     digest: str
     activated: datetime = Field(sa_column=Column(Instant, nullable=False))
 

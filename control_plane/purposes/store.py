@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Column
+from sqlalchemy import BigInteger, Column
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import Instant, Transaction
@@ -15,7 +15,7 @@ class PurposeRow(SQLModel, table=True):
     title: str
     creator: str
     created: datetime = Field(sa_column=Column(Instant, nullable=False))
-    revision: int
+    revision: int = Field(sa_type=BigInteger)
 
 
 def add(tx: Transaction, purpose: Purpose) -> None:

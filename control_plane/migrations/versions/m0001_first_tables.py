@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from control_plane.migrations.columns import TEXT
+
 revision = "0001"
 down_revision = None
 
@@ -51,15 +53,15 @@ def _timeline() -> None:
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("position", sa.BigInteger, nullable=False, unique=True),
         sa.Column("time", sa.BigInteger, nullable=False),
-        sa.Column("kind", sa.String, nullable=False),
-        sa.Column("action", sa.String, nullable=False),
-        sa.Column("actor", sa.String, nullable=False),
-        sa.Column("domain", sa.String),
-        sa.Column("agent", sa.String, nullable=False),
-        sa.Column("product", sa.String, nullable=False),
-        sa.Column("reference", sa.String, nullable=False),
-        sa.Column("purpose", sa.String, nullable=False),
-        sa.Column("summary", sa.String, nullable=False),
+        sa.Column("kind", TEXT, nullable=False),
+        sa.Column("action", TEXT, nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
+        sa.Column("domain", TEXT),
+        sa.Column("agent", TEXT, nullable=False),
+        sa.Column("product", TEXT, nullable=False),
+        sa.Column("reference", TEXT, nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
+        sa.Column("summary", TEXT, nullable=False),
         sa.Column("revision", sa.BigInteger, unique=True),
         sa.Column("distributed", sa.Boolean, nullable=False),
         sa.Column("rows", sa.BigInteger, nullable=False),
@@ -73,7 +75,7 @@ def _timeline() -> None:
     op.create_table(
         "entry_product",
         sa.Column("entry", sa.BigInteger, sa.ForeignKey("entry.id"), primary_key=True),
-        sa.Column("product", sa.String, primary_key=True),
+        sa.Column("product", TEXT, primary_key=True),
     )
     op.create_index("entry_product_by_product", "entry_product", ["product", "entry"])
 
@@ -81,11 +83,11 @@ def _timeline() -> None:
 def _audit() -> None:
     op.create_table(
         "usage_event",
-        sa.Column("domain", sa.String, primary_key=True),
-        sa.Column("agent", sa.String, primary_key=True),
+        sa.Column("domain", TEXT, primary_key=True),
+        sa.Column("agent", TEXT, primary_key=True),
         sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("id", sa.String, nullable=False),
-        sa.Column("receipt", sa.String, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("receipt", TEXT, nullable=False),
         sa.Column("document", sa.LargeBinary, nullable=False),
         sa.Column("stored", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("domain", "agent", "id"),
@@ -93,18 +95,18 @@ def _audit() -> None:
     op.create_index("usage_event_by_receipt", "usage_event", ["receipt"])
     op.create_table(
         "receipt",
-        sa.Column("id", sa.String, primary_key=True),
-        sa.Column("domain", sa.String, primary_key=True),
-        sa.Column("agent", sa.String, primary_key=True),
-        sa.Column("state", sa.String, nullable=False),
-        sa.Column("actor", sa.String, nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("domain", TEXT, primary_key=True),
+        sa.Column("agent", TEXT, primary_key=True),
+        sa.Column("state", TEXT, nullable=False),
+        sa.Column("actor", TEXT, nullable=False),
     )
     op.create_table(
         "agreement_read",
-        sa.Column("agreement", sa.String, primary_key=True),
-        sa.Column("domain", sa.String, primary_key=True),
-        sa.Column("agent", sa.String, primary_key=True),
-        sa.Column("receipt", sa.String, primary_key=True),
+        sa.Column("agreement", TEXT, primary_key=True),
+        sa.Column("domain", TEXT, primary_key=True),
+        sa.Column("agent", TEXT, primary_key=True),
+        sa.Column("receipt", TEXT, primary_key=True),
         sa.Column("time", sa.BigInteger, nullable=False),
     )
 
@@ -112,20 +114,20 @@ def _audit() -> None:
 def _governance() -> None:
     op.create_table(
         "purpose",
-        sa.Column("id", sa.String, primary_key=True),
-        sa.Column("title", sa.String, nullable=False),
-        sa.Column("creator", sa.String, nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("title", TEXT, nullable=False),
+        sa.Column("creator", TEXT, nullable=False),
         sa.Column("created", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "contract",
-        sa.Column("domain", sa.String, primary_key=True),
-        sa.Column("product", sa.String, primary_key=True),
-        sa.Column("version", sa.String, primary_key=True),
+        sa.Column("domain", TEXT, primary_key=True),
+        sa.Column("product", TEXT, primary_key=True),
+        sa.Column("version", TEXT, primary_key=True),
         sa.Column("document", sa.LargeBinary, nullable=False),
         sa.Column("digest", sa.LargeBinary, nullable=False),
-        sa.Column("publisher", sa.String, nullable=False),
+        sa.Column("publisher", TEXT, nullable=False),
         sa.Column("published", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False, unique=True),
     )
@@ -134,24 +136,24 @@ def _governance() -> None:
 def _agreements() -> None:
     op.create_table(
         "agreement",
-        sa.Column("id", sa.String, primary_key=True),
-        sa.Column("request_id", sa.String),
-        sa.Column("domain", sa.String, nullable=False),
-        sa.Column("product", sa.String, nullable=False),
-        sa.Column("contract_version", sa.String, nullable=False),
-        sa.Column("consumer", sa.String, nullable=False),
-        sa.Column("role", sa.String, nullable=False),
-        sa.Column("purpose", sa.String, nullable=False),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("request_id", TEXT),
+        sa.Column("domain", TEXT, nullable=False),
+        sa.Column("product", TEXT, nullable=False),
+        sa.Column("contract_version", TEXT, nullable=False),
+        sa.Column("consumer", TEXT, nullable=False),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("purpose", TEXT, nullable=False),
         sa.Column("datasets", sa.JSON, nullable=False),
-        sa.Column("justification", sa.String, nullable=False),
-        sa.Column("requester", sa.String, nullable=False),
-        sa.Column("state", sa.String, nullable=False),
+        sa.Column("justification", TEXT, nullable=False),
+        sa.Column("requester", TEXT, nullable=False),
+        sa.Column("state", TEXT, nullable=False),
         sa.Column("requested", sa.BigInteger, nullable=False),
         sa.Column("expires", sa.BigInteger, nullable=False),
-        sa.Column("decider", sa.String),
+        sa.Column("decider", TEXT),
         sa.Column("decided", sa.BigInteger),
-        sa.Column("note", sa.String, nullable=False),
-        sa.Column("ender", sa.String),
+        sa.Column("note", TEXT, nullable=False),
+        sa.Column("ender", TEXT),
         sa.Column("ended", sa.BigInteger),
         sa.Column("revision", sa.BigInteger, nullable=False),
         sa.UniqueConstraint("requester", "request_id"),
@@ -164,14 +166,14 @@ def _agreements() -> None:
 def _policies() -> None:
     op.create_table(
         "policy_module",
-        sa.Column("digest", sa.String, primary_key=True),
-        sa.Column("path", sa.String, primary_key=True),
-        sa.Column("text", sa.String, nullable=False),
+        sa.Column("digest", TEXT, primary_key=True),
+        sa.Column("path", TEXT, primary_key=True),
+        sa.Column("text", TEXT, nullable=False),
     )
     op.create_table(
         "policy_activation",
         sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("digest", sa.String, nullable=False),
+        sa.Column("digest", TEXT, nullable=False),
         sa.Column("activated", sa.BigInteger, nullable=False),
     )
     op.create_index("policy_activation_by_digest", "policy_activation", ["digest"])
@@ -180,25 +182,25 @@ def _policies() -> None:
 def _agents() -> None:
     op.create_table(
         "agent",
-        sa.Column("domain", sa.String, primary_key=True),
-        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("domain", TEXT, primary_key=True),
+        sa.Column("id", TEXT, primary_key=True),
         sa.Column("public_key", sa.LargeBinary, nullable=False),
         sa.Column("enrolled", sa.BigInteger, nullable=False),
         sa.Column("contact", sa.BigInteger, nullable=False),
-        sa.Column("session", sa.String),
+        sa.Column("session", TEXT),
         sa.Column("session_until", sa.BigInteger),
         sa.Column("acknowledged_revision", sa.BigInteger, nullable=False),
-        sa.Column("refusal", sa.String, nullable=False),
-        sa.Column("flight_uri", sa.String, nullable=False),
-        sa.Column("version", sa.String, nullable=False),
+        sa.Column("refusal", TEXT, nullable=False),
+        sa.Column("flight_uri", TEXT, nullable=False),
+        sa.Column("version", TEXT, nullable=False),
         sa.Column("products", sa.JSON, nullable=False),
         sa.Column("spooled_events", sa.BigInteger, nullable=False),
-        sa.Column("policy_digest", sa.String, nullable=False),
+        sa.Column("policy_digest", TEXT, nullable=False),
     )
     op.create_table(
         "acknowledgement",
-        sa.Column("domain", sa.String, primary_key=True),
-        sa.Column("agent", sa.String, primary_key=True),
+        sa.Column("domain", TEXT, primary_key=True),
+        sa.Column("agent", TEXT, primary_key=True),
         sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("time", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.LargeBinary, nullable=False),
@@ -207,7 +209,7 @@ def _agents() -> None:
     op.create_table(
         "join_token",
         sa.Column("hash", sa.LargeBinary, primary_key=True),
-        sa.Column("domain", sa.String, nullable=False),
+        sa.Column("domain", TEXT, nullable=False),
         sa.Column("expires", sa.BigInteger, nullable=False),
         sa.Column("used_by", sa.LargeBinary),
     )
