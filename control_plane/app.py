@@ -118,6 +118,10 @@ class ControlPlane:
         self._notices = Notices()
         self._engine = RegopyEngine(ENTRYPOINT)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="call")
+        # What agents must know waits neither for their answers nor for tails.
+        self._feeding, self._syncing, self._tailing = (
+            ThreadPoolExecutor(2, thread_name_prefix=name) for name in ("feed", "sync", "tail")
+        )
         self._health = HealthServicer()
         self._running: set[SyncSession] = set()
         self._exits = AsyncExitStack()
@@ -141,7 +145,8 @@ class ControlPlane:
         state, clock = self._settings.state, self._sources.clock
         self._exits.enter_context(locked_state(state))
         self._exits.callback(self._engine.close)
-        self._exits.callback(self._pool.shutdown)
+        for pool in (self._pool, self._feeding, self._syncing, self._tailing):
+            self._exits.callback(pool.shutdown)
         keys = open_key_ring(state)
         loading = asyncio.create_task(asyncio.to_thread(self._engine.load, shipped("control")))
         engine = open_sqlite(state / "control.db")
@@ -205,9 +210,10 @@ class ControlPlane:
         agreements = AgreementService(database, agents.enforced, clock, new_id)
         sync = SyncParts(
             database=database,
-            feed=Feed(database, keys, clock),
+            feed=Feed(database, keys, self._feeding, clock),
             publisher=Publisher(keys, settings.lease, clock),
             notices=self._notices,
+            threads=self._syncing,
             running=self._running,
             lease=settings.lease,
             clock=clock,
@@ -218,7 +224,7 @@ class ControlPlane:
         )
         agreements_pb2_grpc.add_AgreementServiceServicer_to_server(agreements, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditService(database, self._notices, clock), server
+            AuditService(database, self._notices, self._tailing, clock), server
         )
         contracts_pb2_grpc.add_ContractServiceServicer_to_server(
             ContractService(database, agents.flight_uris, clock), server

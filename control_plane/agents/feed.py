@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -38,11 +39,18 @@ class Snapshot:
 
 
 class Feed:
-    """The newest snapshot of each domain. Belongs to one event loop."""
+    """The newest snapshot of each domain, built in `threads`. Belongs to one event loop."""
 
-    def __init__(self, database: Database, keys: KeyRing, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyRing,
+        threads: Executor,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._database = database
         self._keys = keys
+        self._threads = threads
         self._clock = clock
         self._newest: dict[str, tuple[int, Snapshot]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -53,7 +61,8 @@ class Feed:
             known = self._newest.get(domain)
             if known is None or known[0] < known_revision:
                 newest = None if known is None else known[1]
-                known = await asyncio.to_thread(self._refresh, domain, newest)
+                run = asyncio.get_running_loop().run_in_executor
+                known = await run(self._threads, self._refresh, domain, newest)
                 self._newest[domain] = known
             return known[1]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,6 +25,7 @@ class SyncParts:
     feed: Feed
     publisher: Publisher
     notices: Notices
+    threads: Executor
     running: "set[SyncSession]"
     lease: timedelta
     clock: Callable[[], datetime]
@@ -60,7 +62,7 @@ class SyncSession:
         opening = reader = None
         try:
             acknowledged = await _hello(requests)
-            opening = asyncio.create_task(asyncio.to_thread(self._open))
+            opening = asyncio.create_task(self._threaded(self._open))
             await asyncio.shield(opening)
             reader = asyncio.create_task(self._read(requests))
             async for response in self._send(acknowledged, reader):
@@ -89,7 +91,7 @@ class SyncSession:
                 yield response
             renew_at = loop.time() + interval
             while not await self._woken(change, reader, renew_at - loop.time()):
-                await asyncio.to_thread(self._keep)
+                await self._threaded(self._keep)
                 yield self._publisher.renewal(snapshot)
                 renew_at = loop.time() + interval
             if self._superseded.is_set():
@@ -156,12 +158,12 @@ class SyncSession:
                 )
             )
             return
-        await asyncio.to_thread(self._store_acknowledgement, message.revision, message.digest)
+        await self._threaded(self._store_acknowledgement, message.revision, message.digest)
 
     async def _refused(self, message: agents_pb2.SyncRefusal) -> None:
         """Remember why; the agent gets everything anew, once for each revision."""
         refusal = f"{message.reason}: {message.message}"[:_MAX_REFUSAL_CHARS]
-        await asyncio.to_thread(self._store_refusal, refusal)
+        await self._threaded(self._store_refusal, refusal)
         if message.revision > self._repeated:
             self._repeated = message.revision
             self._repeat.set()
@@ -175,9 +177,13 @@ class SyncSession:
                 await asyncio.gather(reader, return_exceptions=True)
             if opening is not None:
                 await asyncio.gather(opening, return_exceptions=True)
-                await asyncio.to_thread(self._close)
+                await self._threaded(self._close)
         finally:
             self._parts.running.discard(self)
+
+    async def _threaded(self, step: Callable[..., None], *given: object) -> None:
+        """Take a step in a thread that works for Sync streams alone."""
+        await asyncio.get_running_loop().run_in_executor(self._parts.threads, step, *given)
 
     def _open(self) -> None:
         now = self._parts.clock()

@@ -1,11 +1,14 @@
 """AuditService: agents append evidence, people read the timeline."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import Executor
+from contextlib import aclosing
 from datetime import datetime
 
 from control_plane.audit import rules, store
 from control_plane.audit.appending import append_events
+from control_plane.audit.tails import TailSlots
 from control_plane.calls import current_caller
 from control_plane.database import Database
 from control_plane.notices import Notices
@@ -19,6 +22,7 @@ from control_plane.timeline.rules import (
     sight_of,
 )
 from mesh.errors import TokenExpired
+from mesh.identity.principal import Caller
 from mesh.v1 import audit_pb2, audit_pb2_grpc
 from mesh.wire.events import event_from_proto, event_to_proto
 from mesh.wire.times import from_timestamp, to_timestamp
@@ -27,10 +31,20 @@ _TAIL_PAGE = 200
 
 
 class AuditService(audit_pb2_grpc.AuditServiceServicer):
-    def __init__(self, database: Database, notices: Notices, clock: Callable[[], datetime]) -> None:
+    """`threads` run the tails' questions, so that these wait for each other and nobody else."""
+
+    def __init__(
+        self,
+        database: Database,
+        notices: Notices,
+        threads: Executor,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._database = database
         self._notices = notices
+        self._threads = threads
         self._clock = clock
+        self._tails = TailSlots()
 
     def AppendEvents(
         self, request: audit_pb2.AppendEventsRequest, context: object
@@ -66,27 +80,11 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
     ) -> AsyncIterator[audit_pb2.TailEntriesResponse]:
         """Entries as they arrive, until the caller leaves or the token ends."""
         caller = current_caller()
-        sight = sight_of(caller.principal)
         position = page_number(request.cursor, "cursor")
-        if position is None:
-            position = await asyncio.to_thread(self._position)
-        while True:
-            self._notices.check_open()
-            arrival = self._notices.next_arrival()
-            entries = await asyncio.to_thread(self._arrived, sight, position)
-            for entry in entries:
-                position = entry.position
-                yield audit_pb2.TailEntriesResponse(entry=_to_proto(entry))
-            if len(entries) == _TAIL_PAGE:
-                continue
-            remaining = (caller.expires - self._clock()).total_seconds()
-            try:
-                await asyncio.wait_for(arrival.wait(), max(remaining, 0))
-            except TimeoutError as error:
-                raise TokenExpired(
-                    "the token expired while the tail ran; issue a new one and resume with the"
-                    " last cursor"
-                ) from error
+        with self._tails.taken(caller.principal.reference):
+            async with aclosing(self._tail(caller, position)) as entries:
+                async for entry in entries:
+                    yield audit_pb2.TailEntriesResponse(entry=_to_proto(entry))
 
     def GetReceipt(
         self, request: audit_pb2.GetReceiptRequest, context: object
@@ -107,6 +105,29 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
                 events=[event_to_proto(event) for event in events],
             )
         )
+
+    async def _tail(self, caller: Caller, position: int | None) -> AsyncGenerator[Entry, None]:
+        sight = sight_of(caller.principal)
+        run = asyncio.get_running_loop().run_in_executor
+        if position is None:
+            position = await run(self._threads, self._position)
+        while True:
+            self._notices.check_open()
+            arrival = self._notices.next_arrival()
+            entries = await run(self._threads, self._arrived, sight, position)
+            for entry in entries:
+                position = entry.position
+                yield entry
+            if len(entries) == _TAIL_PAGE:
+                continue
+            remaining = (caller.expires - self._clock()).total_seconds()
+            try:
+                await asyncio.wait_for(arrival.wait(), max(remaining, 0))
+            except TimeoutError as error:
+                raise TokenExpired(
+                    "the token expired while the tail ran; issue a new one and resume with the"
+                    " last cursor"
+                ) from error
 
     def _position(self) -> int:
         with self._database.reading() as tx:

@@ -12,9 +12,11 @@ import grpc
 import pytest
 
 from mesh.errors import (
+    ControlOverloaded,
     EvidenceConflict,
     EvidenceGap,
     EvidenceInvalid,
+    MeshError,
     ReceiptAmbiguous,
     ReceiptNotFound,
     RequestInvalid,
@@ -23,6 +25,7 @@ from mesh.errors import (
 )
 from mesh.v1 import agreements_pb2, audit_pb2, contracts_pb2, identity_pb2, status_pb2
 from mesh.wire.times import to_duration, to_timestamp
+from tests.unit.control_plane.cutting import cut_off
 from tests.unit.control_plane.documents import contract
 from tests.unit.control_plane.running import Client, Plane, error_of, eventually, running
 
@@ -480,6 +483,82 @@ def test_a_tail_ends_with_its_token(plane: Plane, tail: Callable[..., Tail]) -> 
         raise running_tail.error
 
     assert isinstance(error_of(raised), TokenExpired)
+
+
+def refused_tail(client: Client) -> MeshError:
+    """The error that one more tail ends with."""
+    return error_of(
+        lambda: next(iter(client.audit.TailEntries(audit_pb2.TailEntriesRequest(cursor="0"))))
+    )
+
+
+def test_a_caller_has_four_tails_and_others_have_theirs(
+    plane: Plane, tail: Callable[..., Tail]
+) -> None:
+    admin, other = plane.admin, plane.user("olga", duties=("auditor",))
+    tails = [tail(admin, "0") for _ in range(4)]
+    eventually(lambda: all(one.entries for one in tails))
+    refused = refused_tail(admin)
+    assert isinstance(refused, ControlOverloaded)
+    assert refused.metadata["limit"] == "4"
+    assert isinstance(refused_tail(plane.client(admin.token)), ControlOverloaded)
+    first = next(iter(other.audit.TailEntries(audit_pb2.TailEntriesRequest(cursor="0"))))
+    assert first.entry.cursor == "1"
+    tails[0].cancel()
+    again = tail(admin, "0")
+    eventually(lambda: again.entries or again.error)
+    assert again.entries
+
+
+def _cancelled(plane: Plane, client: Client, request: audit_pb2.TailEntriesRequest) -> None:
+    call = client.audit.TailEntries(request)
+    next(iter(call))
+    call.cancel()
+
+
+def _past_its_deadline(plane: Plane, client: Client, request: audit_pb2.TailEntriesRequest) -> None:
+    with pytest.raises(grpc.RpcError) as ended:
+        list(client.audit.TailEntries(request, timeout=0.3))
+    assert ended.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def _vanished(plane: Plane, client: Client, request: audit_pb2.TailEntriesRequest) -> None:
+    with cut_off(plane.address) as (address, cut):
+        lost = Client(address, client.token)
+        next(iter(lost.audit.TailEntries(request)))
+        cut()
+        lost.channel.close()
+
+
+def _refused(plane: Plane, client: Client, request: audit_pb2.TailEntriesRequest) -> None:
+    call = client.audit.TailEntries(audit_pb2.TailEntriesRequest(cursor="later"))
+    assert isinstance(error_of(lambda: next(iter(call))), RequestInvalid)
+
+
+def _left_unread(plane: Plane, client: Client, request: audit_pb2.TailEntriesRequest) -> None:
+    """Nobody reads, so the handler waits in a write when the call is cancelled."""
+    call = client.audit.TailEntries(request)
+    eventually(lambda: plane.calls("TailEntries") == 1)
+    call.cancel()
+
+
+@pytest.mark.parametrize("end", [_cancelled, _past_its_deadline, _vanished, _refused, _left_unread])
+def test_a_tail_that_ended_in_any_way_makes_room(
+    plane: Plane, end: Callable[[Plane, Client, audit_pb2.TailEntriesRequest], None]
+) -> None:
+    agent = plane.agent()
+    for start in range(1, 401, 100):
+        long = [event(n, "refused", message="x" * 1_900) for n in range(start, start + 100)]
+        append(agent, *long)
+    client = plane.admin
+    request = audit_pb2.TailEntriesRequest(cursor="0")
+    for _ in range(6):
+        end(plane, client, request)
+        eventually(lambda: plane.calls("TailEntries") == 0)
+    calls = [client.audit.TailEntries(request) for _ in range(4)]
+    assert [next(iter(call)).entry.cursor for call in calls] == ["1"] * 4
+    for call in calls:
+        call.cancel()
 
 
 def test_evidence_survives_a_restart(tmp_path: Path) -> None:
