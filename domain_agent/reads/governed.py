@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from domain_agent.clock import Clock
@@ -13,7 +13,7 @@ from domain_agent.reads.deciding import DatasetDecider, DatasetDecision, require
 from domain_agent.reads.planning import Planner
 from domain_agent.reads.reading import GovernedReading
 from domain_agent.reads.receipts import Receipts, Statement
-from domain_agent.reads.refusals import refusal
+from domain_agent.reads.refusals import recorded, refusal
 from domain_agent.reads.schemas import Schemas
 from domain_agent.reads.shares import Shares
 from domain_agent.reads.statements import CheckedSql, Statements
@@ -148,8 +148,10 @@ class GovernedReads:
         return allowed
 
     def _begin(self, record: "_Record") -> Snapshot:
+        known = self._holder.peek()
+        record.purposes = known.purposes if known is not None else frozenset()
         snapshot = self._holder.current()
-        record.revision = snapshot.revision
+        record.revision, record.purposes = snapshot.revision, snapshot.purposes
         return snapshot
 
     def _allow(
@@ -196,15 +198,18 @@ class _Guard:
 
 @dataclass(slots=True)
 class _Record:
-    """What is known of a statement so far, for its evidence."""
+    """What is known of a statement so far, for its evidence; no word of the reader's own."""
 
     context: ReadContext
     sql: str | None = None
     revision: int = 0
+    purposes: frozenset[str] = frozenset()
     decisions: list[DatasetDecision] = field(default_factory=list)
 
     def statement(self) -> Statement:
-        return Statement(self.sql, self.context, tuple(self.decisions), self.revision)
+        purpose = self.context.purpose
+        context = replace(self.context, purpose=purpose if purpose in self.purposes else None)
+        return Statement(self.sql, context, tuple(self.decisions), self.revision)
 
 
 @contextmanager
@@ -215,7 +220,7 @@ def _refusals_recorded(receipts: Receipts, record: _Record) -> Iterator[None]:
     except EvidenceUnavailable:
         raise
     except MeshError as error:
-        error.metadata["receipt"] = receipts.refused(record.statement(), error)
+        error.metadata["receipt"] = receipts.refused(record.statement(), recorded(error))
         raise
     except Exception as error:
         log.exception("a read failed where it must not")

@@ -1,6 +1,6 @@
-"""From a decision's reasons to the error that a reader sees: what denied it, and what to do."""
+"""What a refusal tells: to its reader in full, to evidence without any word that was theirs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mesh import errors
 from mesh.identity.principal import Principal
@@ -19,6 +19,19 @@ _BY_REASON: dict[str, type[errors.MeshError]] = {
         errors.PolicyError,
     )
 }
+# Their messages are made of what contracts, policies and operators say; no reader has a word there.
+_OF_THE_MESH: tuple[type[errors.MeshError], ...] = (
+    errors.PolicyDenied,
+    errors.ColumnUnclassified,
+    errors.MaskUnsupported,
+    errors.FilterUnsupported,
+    errors.LimitUnsupported,
+    errors.SourceDrift,
+    errors.SourceMissing,
+    errors.SourceOutsideRoots,
+    errors.SourceUnsupported,
+)
+_READER = "the reader"
 _ASK = "ask for access with `mesh access request {product} --purpose {purpose} --role …`"
 _SENTENCES = {
     "agreement.missing": "no agreement lets {who} read {product}; " + _ASK,
@@ -43,18 +56,36 @@ def refusal(
 ) -> errors.MeshError:
     """The error for a denied decision; its first reason leads, all are in the metadata."""
     first = reasons[0] if reasons else errors.PolicyError.reason
-    words = {
-        "who": principal.reference,
-        "product": product,
-        "dataset": dataset,
-        "purpose": purpose,
-    }
-    metadata = {"product": product, "dataset": dataset, "reasons": ",".join(reasons)}
     known = _BY_REASON.get(first)
     if known is not None:
-        return known(_SENTENCES[first].format(**words), **metadata)
+        metadata = {"product": product, "dataset": dataset, "purpose": purpose}
+        message = _sentence(first, principal.reference, metadata)
+        return known(message, **metadata, reasons=",".join(reasons))
     return errors.PolicyDenied(
         f"policy denies the read of {product}: {', '.join(reasons)}; `mesh why` explains the rule",
         id=first,
-        **metadata,
+        product=product,
+        dataset=dataset,
+        reasons=",".join(reasons),
     )
+
+
+def recorded(error: errors.MeshError) -> errors.MeshError:
+    """The refusal as evidence keeps it: without the reader's words, and without their name.
+
+    Unless a message is known to hold none, what its class means stands in for it.
+    """
+    kept = {key: error.metadata[key] for key in ("id", "reasons") if key in error.metadata}
+    return type(error)(_recorded_message(error), **kept)
+
+
+def _recorded_message(error: errors.MeshError) -> str:
+    if type(error) in _BY_REASON.values() and {"product", "purpose"} <= error.metadata.keys():
+        return _sentence(error.reason, _READER, error.metadata)
+    if isinstance(error, _OF_THE_MESH):
+        return error.message
+    return (type(error).__doc__ or error.reason).strip()
+
+
+def _sentence(reason: str, who: str, words: Mapping[str, str]) -> str:
+    return _SENTENCES[reason].format(who=who, **words)
