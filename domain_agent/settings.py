@@ -14,6 +14,8 @@ from pydantic import (
 )
 
 from mesh.errors import RequestInvalid
+from mesh.evidence.cloudevents import USAGE_TOPIC
+from mesh.kafka import KafkaSettings
 from mesh.names import HYPHENATED_RULE, NAME_RULE, is_hyphenated, is_name
 
 
@@ -65,6 +67,12 @@ class TlsSettings(_Strict):
     control_plane_ca: Path | None = None
 
 
+class UsageSettings(KafkaSettings):
+    """Where usage events go when it is not to the control plane itself."""
+
+    topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")] = USAGE_TOPIC
+
+
 class AgentSettings(_Strict):
     """One agent of one domain."""
 
@@ -82,6 +90,7 @@ class AgentSettings(_Strict):
     worker: WorkerSettings = WorkerSettings()
     engine: EngineSettings = EngineSettings()
     tls: TlsSettings = TlsSettings()
+    kafka: UsageSettings | None = None
 
 
 def read_settings(path: Path) -> AgentSettings:
@@ -114,5 +123,6 @@ def _absolute(settings: AgentSettings, folder: Path) -> AgentSettings:
                 key=tls.key and folder / tls.key,
                 control_plane_ca=tls.control_plane_ca and folder / tls.control_plane_ca,
             ),
+            "kafka": settings.kafka and settings.kafka.below(folder),
         }
     )

@@ -4,7 +4,7 @@ import signal
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.broker", "tests.postgres"]
 
 # `--hypothesis-profile=long` is for a night.
 settings.register_profile("usual", deadline=None)

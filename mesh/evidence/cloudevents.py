@@ -6,7 +6,7 @@ Nothing is lost on the way: what is decoded encodes to the record of the agent's
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mesh.errors import EvidenceInvalid
 from mesh.evidence.canonical import canonical
@@ -16,8 +16,8 @@ from mesh.times import parse_rfc3339, rfc3339_micros
 
 USAGE_TOPIC = "mesh.usage.v1"
 CHANGES_TOPIC = "mesh.changes.v1"
-SPEC_VERSION = b"1.0"
-CONTENT_TYPE = b"application/json"
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/json")
 _ATTRIBUTES = ("id", "receipt", "sequence", "source", "time", "type")
 _HEADERS = {f"ce_{name}" for name in ("specversion", *_ATTRIBUTES)} | {"content-type"}
 _SOURCE = "/agents/"
@@ -26,12 +26,10 @@ _TAIL = re.compile(
     rb',"id":"([^"\\]*)","receipt":"([^"\\]*)","sequence":([0-9]+)'
     rb',"source":"/agents/([^"\\]*)","time":"([^"\\]*)","type":"([^"\\]*)"\}\Z'
 )
-_LONGEST_TAIL = 1_000
 _HEAD = b'{"data":'
 
 
-@dataclass(frozen=True, slots=True)
-class KafkaRecord:
+class KafkaRecord(NamedTuple):
     """What a topic keeps of an event; the key puts an agent's events into one partition."""
 
     key: bytes
@@ -49,22 +47,23 @@ def record_to_kafka(record: bytes) -> KafkaRecord:
 
     Raises EvidenceInvalid when the bytes are no record of an agent's event.
     """
-    found = _TAIL.search(record[-_LONGEST_TAIL:])
-    if found is None or not record.startswith(_HEAD):
+    # Inside of strings a quote is escaped, so this finds the last field that is called `id`.
+    end = record.rfind(b',"id":"')
+    found = _TAIL.match(record, end)
+    if end < 0 or found is None or not record.startswith(_HEAD):
         raise EvidenceInvalid("the bytes are no record of an agent's event")
     event_id, receipt, sequence, agent, time, kind = found.groups()
     headers = [
-        ("ce_specversion", SPEC_VERSION),
+        _SPEC_VERSION,
         ("ce_id", event_id),
         ("ce_source", b"/agents/" + agent),
         ("ce_type", kind),
         ("ce_time", time),
         ("ce_sequence", sequence),
         ("ce_receipt", receipt),
-        ("content-type", CONTENT_TYPE),
+        _CONTENT_TYPE,
     ]
-    tail = len(found.group())
-    return KafkaRecord(agent, headers, record[len(_HEAD) : -tail])
+    return KafkaRecord(agent, headers, record[len(_HEAD) : end])
 
 
 def decode_kafka(
@@ -106,7 +105,7 @@ def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     missing = _HEADERS - found.keys()
     if missing:
         raise EvidenceInvalid(f"the record has no header {', '.join(sorted(missing))}")
-    if found.pop("content-type") != CONTENT_TYPE:
+    if found.pop("content-type") != _CONTENT_TYPE[1]:
         raise EvidenceInvalid("the record's content-type is not application/json")
     try:
         return {name.removeprefix("ce_"): text.decode() for name, text in found.items()}
