@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, help="settings in YAML")
     parser.add_argument("--listen", metavar="HOST:PORT", help="port 0 takes a free one")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="database and keys")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="this process's own files")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="postgresql://…, also from MESH_DATABASE; a SQLite file in the state folder if none",
+    )
+    parser.add_argument("--keys", type=Path, metavar="DIR", help="keys that all replicas share")
     options = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO,
@@ -33,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from control_plane.settings import SettingsInvalid, read_settings  # noqa: PLC0415
 
     try:
-        settings = read_settings(options.config, options.listen, options.state)
+        database = options.database or os.environ.get("MESH_DATABASE")
+        settings = read_settings(
+            options.config, options.listen, options.state, database, options.keys
+        )
         asyncio.run(_serve(settings))
     except SettingsInvalid as error:
         sys.stderr.write(f"mesh-control-plane: {error}\n")

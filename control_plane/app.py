@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
-import grpc
 import uuid_utils
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -26,20 +26,25 @@ from control_plane.agents.sync import SyncParts, SyncSession
 from control_plane.agreements.service import AgreementService
 from control_plane.audit.service import AuditService
 from control_plane.authorization import ENTRYPOINT, Authorization
+from control_plane.background import cancelled, every
 from control_plane.contracts.service import ContractService
-from control_plane.database import Database, migrate, open_sqlite
+from control_plane.database import Database, migrate, open_database
+from control_plane.identity import store as identity
 from control_plane.identity.keys import KeyRing, open_key_ring
 from control_plane.identity.service import IdentityService
-from control_plane.interceptors import CallInterceptor
 from control_plane.notices import Heads, Notices
 from control_plane.policies.library import shipped
 from control_plane.policies.service import PolicyService
+from control_plane.postgres import listen
 from control_plane.purposes.service import PurposeService
-from control_plane.settings import Settings, SettingsInvalid
-from control_plane.state import locked_state
+from control_plane.replicas.presence import BEAT_SECONDS, Presence
+from control_plane.serving import bind, make_server
+from control_plane.settings import Settings
+from control_plane.state import locked_state, replica_id
 from control_plane.status.service import StatusService
 from control_plane.timeline import store as timeline
 from mesh.decisions.regopy_engine import RegopyEngine
+from mesh.errors import Unavailable
 from mesh.identity.principal import CONTROL_AUDIENCE
 from mesh.identity.tokens import TokenIssuer, TokenVerifier
 from mesh.v1 import (
@@ -66,16 +71,6 @@ _THREADS = 16
 # How soon a commit of another process, and an agreement's end, are noticed.
 _STEP_SECONDS = 1.0
 _STOP_SECONDS = 5.0
-_OPTIONS = [
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    ("grpc.max_send_message_length", 4 * 1024 * 1024),
-    ("grpc.max_metadata_size", 32 * 1024),
-    ("grpc.so_reuseport", 0),
-    # A client that vanished without closing is found within half a minute.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-]
 SERVICES = tuple(
     module.DESCRIPTOR.services_by_name[name]
     for module, name in (
@@ -107,6 +102,14 @@ def system_sources() -> Sources:
         new_id=lambda: str(uuid_utils.uuid7()),
         new_secret=lambda: f"mjt_{secrets.token_urlsafe(32)}",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """What services do beside their calls."""
+
+    expire_due: Callable[[], int]
+    end_superseded: Callable[[], Awaitable[None]]
 
 
 class ControlPlane:
@@ -142,40 +145,55 @@ class ControlPlane:
         await self._exits.aclose()
 
     async def _start(self) -> str:
-        state, clock = self._settings.state, self._sources.clock
+        settings, state, clock = self._settings, self._settings.state, self._sources.clock
         self._exits.enter_context(locked_state(state))
         self._exits.callback(self._engine.close)
         for pool in (self._pool, self._feeding, self._syncing, self._tailing):
             self._exits.callback(pool.shutdown)
-        keys = open_key_ring(state)
+        keys = open_key_ring(settings.keys or state)
         loading = asyncio.create_task(asyncio.to_thread(self._engine.load, shipped("control")))
-        engine = open_sqlite(state / "control.db")
-        self._exits.callback(engine.dispose)
         try:
+            engine = open_database(state / "control.db", settings.database)
+            self._exits.callback(engine.dispose)
             await asyncio.to_thread(migrate, engine)
         finally:
             await loading
         database = Database(engine, self._notices.commit)
+        presence = Presence(database, replica_id(state, self._sources.new_id), clock)
+        await asyncio.to_thread(_claim, database, keys, presence)
         self._notices.attach(asyncio.get_running_loop())
         server = self._server(database, keys)
-        agreements = self._add_services(server, database, keys)
+        steps = self._add_services(server, database, keys, presence.replica)
         renew_admin_token(state, keys, self._sources.new_id(), clock)
-        address = self._bind(server)
+        address = bind(server, settings)
+        self._exits.push_async_callback(asyncio.to_thread, _leave, presence)
         self._exits.push_async_callback(self._stop, server)
-
-        async def read_heads() -> None:
-            self._notices.advance(await asyncio.to_thread(_heads, database))
-
-        async def expire() -> None:
-            await asyncio.to_thread(agreements.expire_due)
-
-        await read_heads()
+        await self._read_heads(database)
         await server.start()
-        for step in (read_heads, expire):
-            task = asyncio.create_task(_every(_STEP_SECONDS, step))
-            self._exits.push_async_callback(_cancelled, task)
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        self._run_every(_STEP_SECONDS, partial(self._read_heads, database))
+        self._run_every(_STEP_SECONDS, partial(asyncio.to_thread, steps.expire_due))
+        self._run_every(BEAT_SECONDS, partial(asyncio.to_thread, presence.beat))
+        self._run_every(BEAT_SECONDS, steps.end_superseded)
+        if settings.database is not None:
+            self._run_every(
+                _STEP_SECONDS, partial(listen, settings.database, self._notices.advance)
+            )
         return address
+
+    def _run_every(self, seconds: float, step: Callable[[], Awaitable[object]]) -> None:
+        task = asyncio.create_task(every(seconds, step))
+        self._exits.push_async_callback(cancelled, task)
+
+    async def _read_heads(self, database: Database) -> None:
+        """Learn of commits that no notice told, and whether the database answers."""
+        try:
+            heads = await asyncio.to_thread(_heads, database)
+        except Unavailable:
+            await self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+            raise
+        self._notices.advance(heads)
+        await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
 
     async def _stop(self, server: aio.Server) -> None:
         await self._health.enter_graceful_shutdown()
@@ -191,20 +209,13 @@ class ControlPlane:
         clock = self._sources.clock
         trusted = TrustedTokenKeys(keys, database, clock)
         verifier = TokenVerifier(CONTROL_AUDIENCE, trusted, clock)
-        admission = Authorization(self._engine, verifier)
-        return aio.server(
-            migration_thread_pool=self._pool,
-            interceptors=[CallInterceptor(admission, _log)],
-            options=_OPTIONS,
-        )
+        return make_server(Authorization(self._engine, verifier), self._pool, _log)
 
     def _add_services(
-        self, server: aio.Server, database: Database, keys: KeyRing
-    ) -> AgreementService:
+        self, server: aio.Server, database: Database, keys: KeyRing, replica: str
+    ) -> _Steps:
         settings = self._settings
         clock, new_id = self._sources.clock, self._sources.new_id
-        with database.writing() as tx:
-            agents.close_all_sessions(tx)
         policies = PolicyService(database)
         policies.activate_shipped(shipped("library"), clock())
         agreements = AgreementService(database, agents.enforced, clock, new_id)
@@ -215,13 +226,13 @@ class ControlPlane:
             notices=self._notices,
             threads=self._syncing,
             running=self._running,
+            replica=replica,
             lease=settings.lease,
             clock=clock,
         )
         issuer = TokenIssuer(keys.token.id, keys.token.private)
-        agents_pb2_grpc.add_AgentServiceServicer_to_server(
-            AgentService(sync, keys, new_id, self._sources.new_secret), server
-        )
+        agent_service = AgentService(sync, keys, new_id, self._sources.new_secret)
+        agents_pb2_grpc.add_AgentServiceServicer_to_server(agent_service, server)
         agreements_pb2_grpc.add_AgreementServiceServicer_to_server(agreements, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditService(database, self._notices, self._tailing, clock), server
@@ -248,22 +259,7 @@ class ControlPlane:
             ],
             server,
         )
-        return agreements
-
-    def _bind(self, server: aio.Server) -> str:
-        """Listen; the address with the real port."""
-        listen, tls = self._settings.listen, self._settings.tls
-        try:
-            if tls is None:
-                port = server.add_insecure_port(listen)
-            else:
-                pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-                port = server.add_secure_port(listen, grpc.ssl_server_credentials([pair]))
-        except OSError as error:
-            raise SettingsInvalid(f"{error.filename} can't be read: {error.strerror}") from error
-        except RuntimeError as error:
-            raise SettingsInvalid(f"can't listen on {listen}: {error}") from error
-        return f"{listen.rpartition(':')[0]}:{port}"
+        return _Steps(agreements.expire_due, agent_service.end_superseded)
 
 
 def _heads(database: Database) -> Heads:
@@ -271,17 +267,14 @@ def _heads(database: Database) -> Heads:
         return timeline.heads(tx)
 
 
-async def _every(seconds: float, step: Callable[[], Awaitable[None]]) -> None:
-    """Take a step again and again, until cancelled; one that fails is logged and tried again."""
-    while True:
-        try:
-            await step()
-        except Exception:  # noqa: BLE001 - the loop must go on; the log tells
-            _log.exception("a background step failed and is tried again")
-        await asyncio.sleep(seconds)
+def _claim(database: Database, keys: KeyRing, presence: Presence) -> None:
+    """Serve the database from now on, unless it is another mesh's."""
+    with database.writing() as tx:
+        identity.claim(tx, keys)
+        agents.close_sessions_of(tx, presence.replica)
+        presence.join(tx)
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+def _leave(presence: Presence) -> None:
+    with suppress(Unavailable):  # a replica that can't say it left is found to be dead
+        presence.leave()

@@ -1,6 +1,6 @@
 """What an operator decides about a control plane."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,7 +9,7 @@ import yaml
 
 DEFAULT_LISTEN = "127.0.0.1:7400"
 DEFAULT_LEASE = timedelta(minutes=5)
-_KEYS = frozenset({"listen", "state", "lease", "tls"})
+_KEYS = frozenset({"listen", "state", "lease", "tls", "database", "keys"})
 _TLS_KEYS = frozenset({"certificate", "key"})
 
 
@@ -27,12 +27,18 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set; `lease` is how long agents may act without hearing from us."""
+    """Everything that can be set; `lease` is how long agents may act without hearing from us.
+
+    `database` is a PostgreSQL URL, None for a file in the state folder; `keys` is the folder of
+    the keys that all replicas share, None for the state folder.
+    """
 
     state: Path
     listen: str = DEFAULT_LISTEN
     lease: timedelta = DEFAULT_LEASE
     tls: Tls | None = None
+    database: str | None = field(default=None, repr=False)
+    keys: Path | None = None
 
     def __post_init__(self) -> None:
         host, separator, port = self.listen.rpartition(":")
@@ -48,7 +54,11 @@ class Settings:
 
 
 def read_settings(
-    config: Path | None, listen: str | None = None, state: Path | None = None
+    config: Path | None,
+    listen: str | None = None,
+    state: Path | None = None,
+    database: str | None = None,
+    keys: Path | None = None,
 ) -> Settings:
     """The settings of a file, overridden by the options; the file's paths start at its folder.
 
@@ -56,9 +66,7 @@ def read_settings(
     """
     document = _document(config) if config is not None else {}
     folder = config.absolute().parent if config is not None else Path()
-    stated = document.get("state")
-    if state is None and isinstance(stated, str) and stated:
-        state = folder / Path(stated).expanduser()
+    state = state or _folder(document, "state", folder)
     if state is None:
         raise SettingsInvalid("no state folder: give --state DIR, or `state: DIR` in the file")
     chosen_listen = listen or document.get("listen", DEFAULT_LISTEN)
@@ -72,6 +80,8 @@ def read_settings(
         listen=chosen_listen,
         lease=timedelta(seconds=lease),
         tls=_tls(document.get("tls"), folder),
+        database=database or _database(document.get("database")),
+        keys=keys or _folder(document, "keys", folder),
     )
 
 
@@ -85,6 +95,21 @@ def _document(config: Path) -> dict[str, object]:
     if not isinstance(document, dict) or not set(document) <= _KEYS:
         raise SettingsInvalid(f"{config} may have the keys {', '.join(sorted(_KEYS))} only")
     return document
+
+
+def _folder(document: dict[str, object], key: str, start: Path) -> Path | None:
+    stated = document.get(key)
+    if stated is None:
+        return None
+    if not isinstance(stated, str) or not stated:
+        raise SettingsInvalid(f"{key} is the path of a folder")
+    return start / Path(stated).expanduser()
+
+
+def _database(stated: object) -> str | None:
+    if stated is not None and not isinstance(stated, str):
+        raise SettingsInvalid("database is a text that starts with postgresql://")
+    return stated
 
 
 def _tls(section: object, folder: Path) -> Tls | None:

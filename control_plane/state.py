@@ -1,7 +1,8 @@
 """The state folder: its owner's alone, and one process's at a time."""
 
 import fcntl
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,3 +30,20 @@ def locked_state(state: Path) -> Iterator[None]:
                 " folder"
             ) from error
         yield
+
+
+def replica_id(state: Path, new_id: Callable[[], str]) -> str:
+    """The id of the control plane that has this state folder, from its first start on.
+
+    Raises SettingsInvalid.
+    """
+    path = state / "replica.id"
+    try:
+        if not path.exists():
+            path.write_text(f"{new_id()}\n", encoding="utf-8")
+        found = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(f"{path} can't be used: {error}") from error
+    if not re.fullmatch(r"[0-9a-f-]{1,64}", found):
+        raise SettingsInvalid(f"{path} holds no id; remove it, and a new one is made")
+    return found

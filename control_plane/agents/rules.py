@@ -23,6 +23,15 @@ class JoinToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """One connection of an agent to a replica, which holds until an instant unless prolonged."""
+
+    id: str
+    replica: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AgentReport:
     """How an agent says it is; `products` are serialised ProductReports."""
 

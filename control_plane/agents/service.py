@@ -1,5 +1,6 @@
 """AgentService: enrolment, the Sync stream, and how the agents are."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -34,6 +35,7 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
         self._keys = keys
         self._new_id = new_id
         self._new_secret = new_secret
+        self._stored_sessions: frozenset[str] = frozenset()
 
     def CreateJoinToken(
         self, request: agents_pb2.CreateJoinTokenRequest, context: object
@@ -90,6 +92,15 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
             async for response in responses:
                 yield response
 
+    async def end_superseded(self) -> None:
+        """End the streams of agents that have connected to another replica since."""
+        earlier = self._stored_sessions
+        self._stored_sessions = await asyncio.to_thread(self._own_sessions)
+        gone = earlier - self._stored_sessions
+        for session in self._parts.running:
+            if session.id in gone:
+                session.end()
+
     def ReportAgent(
         self, request: agents_pb2.ReportAgentRequest, context: object
     ) -> agents_pb2.ReportAgentResponse:
@@ -131,6 +142,10 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
                 )
             message = self._to_proto(tx, found)
         return agents_pb2.GetAgentResponse(agent=message)
+
+    def _own_sessions(self) -> frozenset[str]:
+        with self._database.reading() as tx:
+            return store.sessions_of(tx, self._parts.replica)
 
     def _to_proto(self, tx: Transaction, agent: rules.EnrolledAgent) -> agents_pb2.Agent:
         return agent_to_proto(agent, timeline.distributed_revision(tx, agent.domain))

@@ -6,8 +6,9 @@ from sqlalchemy import JSON, BigInteger, Column, func
 from sqlalchemy import update as sql_update
 from sqlmodel import Field, SQLModel, col, select
 
-from control_plane.agents.rules import AgentReport, EnrolledAgent, JoinToken
+from control_plane.agents.rules import AgentReport, EnrolledAgent, JoinToken, Session
 from control_plane.database import Instant, Transaction
+from control_plane.replicas import store as replicas
 
 
 class AgentRow(SQLModel, table=True):
@@ -18,6 +19,7 @@ class AgentRow(SQLModel, table=True):
     enrolled: datetime = Field(sa_column=Column(Instant, nullable=False))
     contact: datetime = Field(sa_column=Column(Instant, nullable=False))
     session: str | None = None
+    session_replica: str | None = None
     session_until: datetime | None = Field(default=None, sa_column=Column(Instant))
     acknowledged_revision: int = Field(default=0, sa_type=BigInteger)
     refusal: str = ""
@@ -74,7 +76,7 @@ def add(tx: Transaction, domain: str, agent: str, public_key: bytes, now: dateti
 def find(tx: Transaction, domain: str, agent: str, now: datetime) -> EnrolledAgent | None:
     """The agent of that id."""
     row = tx.get(AgentRow, (domain, agent))
-    return None if row is None else _agent(row, now)
+    return None if row is None else _agent(tx, row, now)
 
 
 def page(
@@ -85,7 +87,7 @@ def page(
     query = select(AgentRow).where(name > after).order_by(name)
     if domain:
         query = query.where(AgentRow.domain == domain)
-    return [_agent(row, now) for row in tx.exec(query.limit(limit))]
+    return [_agent(tx, row, now) for row in tx.exec(query.limit(limit)).all()]
 
 
 def flight_uris(tx: Transaction, domain: str) -> list[str]:
@@ -98,12 +100,11 @@ def flight_uris(tx: Transaction, domain: str) -> list[str]:
     return list(tx.exec(query))
 
 
-def open_session(
-    tx: Transaction, domain: str, agent: str, session: str, now: datetime, until: datetime
-) -> None:
+def open_session(tx: Transaction, domain: str, agent: str, session: Session, now: datetime) -> None:
     """Make a session the agent's only one."""
     row = tx.get_one(AgentRow, (domain, agent))
-    row.session, row.session_until, row.contact = session, until, now
+    row.session, row.session_replica, row.session_until = session.id, session.replica, session.until
+    row.contact = now
     tx.add(row)
     tx.flush()
 
@@ -128,13 +129,21 @@ def close_session(tx: Transaction, domain: str, agent: str, session: str) -> Non
             col(AgentRow.id) == agent,
             col(AgentRow.session) == session,
         )
-        .values(session=None, session_until=None)
+        .values(**_NO_SESSION)
     )
 
 
-def close_all_sessions(tx: Transaction) -> None:
-    """End what an earlier process left open; only where there is one process."""
-    tx.execute(sql_update(AgentRow).values(session=None, session_until=None))
+def close_sessions_of(tx: Transaction, replica: str) -> None:
+    """End what an earlier process of a replica left open."""
+    tx.execute(
+        sql_update(AgentRow).where(col(AgentRow.session_replica) == replica).values(**_NO_SESSION)
+    )
+
+
+def sessions_of(tx: Transaction, replica: str) -> frozenset[str]:
+    """The sessions that agents have with a replica."""
+    found = tx.exec(select(AgentRow.session).where(AgentRow.session_replica == replica))
+    return frozenset(session for session in found if session is not None)
 
 
 def acknowledge(
@@ -183,14 +192,27 @@ def enforced(tx: Transaction, domain: str, revision: int) -> datetime | None:
     ).one()
 
 
-def _agent(row: AgentRow, now: datetime) -> EnrolledAgent:
+_NO_SESSION = {"session": None, "session_replica": None, "session_until": None}
+
+
+def _is_connected(tx: Transaction, row: AgentRow, now: datetime) -> bool:
+    """Whether the agent's session was prolonged in time, by a replica that still serves."""
+    return (
+        row.session_until is not None
+        and row.session_until > now
+        and row.session_replica is not None
+        and replicas.serves(tx, row.session_replica, now)
+    )
+
+
+def _agent(tx: Transaction, row: AgentRow, now: datetime) -> EnrolledAgent:
     return EnrolledAgent(
         domain=row.domain,
         id=row.id,
         public_key=row.public_key,
         enrolled=row.enrolled,
         contact=row.contact,
-        connected=row.session_until is not None and row.session_until > now,
+        connected=_is_connected(tx, row, now),
         acknowledged_revision=row.acknowledged_revision,
         refusal=row.refusal,
         report=AgentReport(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from control_plane.agents import store
 from control_plane.agents.feed import Feed, Publisher, Snapshot
+from control_plane.agents.rules import Session
 from control_plane.database import Database
 from control_plane.notices import Notices
 from mesh.errors import AgentRevisionStale, AgentSuperseded, RequestInvalid
@@ -27,6 +28,7 @@ class SyncParts:
     notices: Notices
     threads: Executor
     running: "set[SyncSession]"
+    replica: str
     lease: timedelta
     clock: Callable[[], datetime]
 
@@ -50,6 +52,11 @@ class SyncSession:
     def name(self) -> tuple[str, str]:
         """Domain and id of the agent."""
         return self._domain, self._agent
+
+    @property
+    def id(self) -> str:
+        """The id of the session."""
+        return self._session
 
     def end(self) -> None:
         """End the stream, because the agent connected again."""
@@ -187,10 +194,9 @@ class SyncSession:
 
     def _open(self) -> None:
         now = self._parts.clock()
+        session = Session(self._session, self._parts.replica, now + self._parts.lease)
         with self._parts.database.writing() as tx:
-            store.open_session(
-                tx, self._domain, self._agent, self._session, now, now + self._parts.lease
-            )
+            store.open_session(tx, self._domain, self._agent, session, now)
 
     def _keep(self) -> None:
         until = self._parts.clock() + self._parts.lease

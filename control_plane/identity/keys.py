@@ -1,7 +1,9 @@
-"""The control plane's own keys: made at the first start, kept in the state folder, mode 0600."""
+"""The control plane's own keys: made at the first start, mode 0600, the same in all replicas."""
 
 import hashlib
 import os
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +53,13 @@ class KeyRing:
         return TokenKey(self.token.id, ISSUER, self.token.public_bytes)
 
 
-def open_key_ring(state: Path) -> KeyRing:
-    """The keys of a state folder, made where they are missing."""
-    return KeyRing(_open(state, "token"), _open(state, "snapshot"))
+def open_key_ring(folder: Path) -> KeyRing:
+    """The keys of a folder, made where they are missing. Raises SettingsInvalid."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return KeyRing(_open(folder, "token"), _open(folder, "snapshot"))
+    except OSError as error:
+        raise SettingsInvalid(f"the keys in {folder} can't be used: {error}") from error
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -68,11 +74,22 @@ def write_private(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _open(state: Path, use: str) -> SigningKey:
-    path = state / f"{use}.key"
+def _make(path: Path) -> None:
+    """Make a key, unless another replica did at the same time."""
+    made = Ed25519PrivateKey.generate()
+    own = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        write_private(own, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        with suppress(FileExistsError):
+            os.link(own, path)
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def _open(folder: Path, use: str) -> SigningKey:
+    path = folder / f"{use}.key"
     if not path.exists():
-        made = Ed25519PrivateKey.generate()
-        write_private(path, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        _make(path)
     try:
         private = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError) as error:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from control_plane.agents import store as agents
-from control_plane.agents.rules import AgentReport
+from control_plane.agents.rules import AgentReport, Session
 from control_plane.agreements import store as agreements
 from control_plane.agreements.store import AgreementRead
 from control_plane.audit import store as audit
@@ -28,6 +28,7 @@ from control_plane.policies import store as policies
 from control_plane.postgres import open_postgres
 from control_plane.purposes import store as purposes
 from control_plane.purposes.rules import Purpose
+from control_plane.replicas import store as replicas
 from control_plane.settings import SettingsInvalid
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change, Read, Sight, Wanted
@@ -362,9 +363,10 @@ class StoreContract:
         later = NOW + timedelta(minutes=5)
         with database.writing() as tx:
             agents.add(tx, *name, b"k" * 32, NOW)
-            agents.open_session(tx, *name, "s1", NOW, later)
+            replicas.beat(tx, "r1", NOW, NOW + timedelta(seconds=15))
+            agents.open_session(tx, *name, Session("s1", "r1", later), NOW)
             assert agents.keep_session(tx, *name, "s1", later)
-            agents.open_session(tx, *name, "s2", NOW, later)
+            agents.open_session(tx, *name, Session("s2", "r1", later), NOW)
             assert not agents.keep_session(tx, *name, "s1", later)
             agents.close_session(tx, *name, "s1")
         with database.reading() as tx:
@@ -390,6 +392,33 @@ class StoreContract:
             assert agents.enforced(tx, "fleet", 1) is None
             assert agents.flight_uris(tx, "bookings") == ["grpc://127.0.0.1:1"]
             assert agents.flight_uris(tx, "fleet") == []
+
+    def test_sessions_are_their_replicas_and_end_with_them(self, database: Database) -> None:
+        later = NOW + timedelta(minutes=5)
+        with database.writing() as tx:
+            for replica, seconds in (("r1", 15), ("r2", 40)):
+                replicas.beat(tx, replica, NOW, NOW + timedelta(seconds=seconds))
+            for agent, replica in (("a-1", "r1"), ("a-2", "r2")):
+                agents.add(tx, "bookings", agent, b"k" * 32, NOW)
+                agents.open_session(
+                    tx, "bookings", agent, Session(f"s-{agent}", replica, later), NOW
+                )
+
+        def connected(now: datetime) -> list[str]:
+            with database.reading() as tx:
+                return [a.id for a in agents.page(tx, "", "", now, None) if a.connected]
+
+        assert connected(NOW) == ["a-1", "a-2"]
+        assert connected(NOW + timedelta(seconds=15)) == ["a-2"]
+        with database.writing() as tx:
+            assert agents.sessions_of(tx, "r1") == {"s-a-1"}
+            agents.close_sessions_of(tx, "r1")
+            assert agents.sessions_of(tx, "r1") == frozenset()
+            late = NOW + timedelta(seconds=20)
+            replicas.beat(tx, "r2", late, late + timedelta(seconds=15))
+            assert not replicas.serves(tx, "r1", NOW)
+            replicas.leave(tx, "r2")
+        assert connected(NOW) == []
 
     def test_join_tokens_are_found_by_hash_and_used_by_one_key(self, database: Database) -> None:
         with database.writing() as tx:

@@ -154,12 +154,17 @@ def enrol(
 
 
 @contextmanager
-def running(state: Path, lease: timedelta = timedelta(minutes=5)) -> Iterator[Plane]:
+def running(
+    state: Path,
+    lease: timedelta = timedelta(minutes=5),
+    database: str | None = None,
+    keys: Path | None = None,
+) -> Iterator[Plane]:
     """A control plane on a free loopback port, until the block ends."""
     clock = Clock()
     real = system_sources()
     sources = Sources(clock, real.new_id, real.new_secret)
-    settings = Settings(state=state, listen="127.0.0.1:0", lease=lease)
+    settings = Settings(state, "127.0.0.1:0", lease, database=database, keys=keys)
     started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
     stopping = asyncio.Event()
 
