@@ -15,7 +15,7 @@ from pydantic import (
 
 from mesh.errors import RequestInvalid
 from mesh.evidence.cloudevents import USAGE_TOPIC
-from mesh.kafka import KafkaSettings
+from mesh.kafka.settings import KafkaSettings
 from mesh.names import HYPHENATED_RULE, NAME_RULE, is_hyphenated, is_name
 
 

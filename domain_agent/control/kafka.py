@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
 from kafka.future import Future
-from kafka.net.compat import KafkaNetClient
 from kafka.partitioner.default import murmur2
 
 from mesh.errors import EvidenceUnavailable
 from mesh.evidence.cloudevents import record_to_kafka
-from mesh.kafka import KafkaSettings
+from mesh.kafka.producing import end_producer, open_producer, stop_sending
+from mesh.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +24,6 @@ ROOM_SECONDS = 0.25
 # the settings again: an old one only knows addresses that may be nobody's by now.
 STALL_SECONDS = 60.0
 CLOSE_SECONDS = 2.0
-_OPTIONS: dict[str, object] = {
-    "acks": "all",
-    "enable_idempotence": True,
-    "compression_type": "lz4",
-    "batch_size": 512 * 1024,
-    "linger_ms": 5,
-    "bootstrap_timeout_ms": 5_000,
-    "max_block_ms": 5_000,
-    "request_timeout_ms": 10_000,
-    "reconnect_backoff_max_ms": 2_000,
-    # A batch that is given up would let later ones overtake it; whether to start over is ours.
-    "delivery_timeout_ms": 10 * 365 * 24 * 3600 * 1000,
-    "metrics_enabled": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +98,7 @@ class KafkaTransport:
 
     def _produce(self, sent: _Sent, records: Sequence[bytes]) -> None:
         if self._producer is None:
-            self._producer = self._connected()
+            self._producer = open_producer(self._settings, self._client_id)
             # Found once: an agent has one key, and hashing it again takes a tenth of the time.
             partitions = sorted(self._producer.partitions_for(self._topic))
             key = record_to_kafka(records[0]).key
@@ -128,26 +113,6 @@ class KafkaTransport:
         for record in records[:-1]:
             put(record)
         put(records[-1]).add_callback(self._delivered, sent)
-
-    def _connected(self) -> KafkaProducer:
-        clients: list[KafkaNetClient] = []
-
-        def remembered(**configs: object) -> KafkaNetClient:
-            clients.append(KafkaNetClient(**configs))
-            return clients[-1]
-
-        try:
-            return KafkaProducer(
-                **_OPTIONS,
-                **self._settings.client_options(),
-                client_id=self._client_id,
-                kafka_client=remembered,
-            )
-        except BaseException:
-            # A producer that finds no broker leaves its sockets to whoever finds them.
-            for client in clients:
-                client.close()
-            raise
 
     def _delivered(self, sent: _Sent, _: object) -> None:
         """On the producer's thread: everything up to here is stored."""
@@ -164,7 +129,8 @@ class KafkaTransport:
         with self._changed:
             if self._failure is None:
                 self._failure = error
-                _force_close(self._producer)
+                if self._producer is not None:
+                    stop_sending(self._producer)
                 self._changed.notify_all()
 
     def _has_room(self) -> bool:
@@ -190,24 +156,11 @@ class KafkaTransport:
         if producer is not None:
             with self._changed:
                 self._failure = self._failure or RuntimeError("discarded")
-            _force_close(producer)
-        try:
-            if producer is not None:
-                producer._sender.join(CLOSE_SECONDS)
-                producer.close(CLOSE_SECONDS)
-        except KafkaError:
-            log.exception("a failed Kafka producer does not end; it sends nothing any more")
-        finally:
-            with self._changed:
-                self._producer, self._failure = None, None
-                self._under_way.clear()
-                self._size = 0
-
-
-def _force_close(producer: KafkaProducer | None) -> None:
-    """Stop sending. `close` itself waits in vain first, and then raises instead of closing."""
-    if producer is not None:
-        producer._sender.force_close()
+            end_producer(producer)
+        with self._changed:
+            self._producer, self._failure = None, None
+            self._under_way.clear()
+            self._size = 0
 
 
 def _said(error: Exception) -> str:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from domain_agent.settings import read_settings
 from mesh.errors import RequestInvalid
-from mesh.kafka import KafkaSettings
+from mesh.kafka.settings import KafkaSettings
 
 SASL = {
     "security_protocol": "SASL_SSL",
