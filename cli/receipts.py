@@ -1,13 +1,17 @@
-"""What a receipt's events say, as values: the statement, its decisions, how it ended."""
+"""What a receipt's events say, as values: the statement, its decisions, how it ended.
+
+Who read, and what was decided from, is sealed in the events: None where it did not open.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 
 from mesh import errors
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.v1 import audit_pb2
-from mesh.wire.events import event_from_proto
+from mesh.wire.events import event_from_proto, personal_from_proto
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class StoredDecision:
     contract_version: str
     policy_digest: str
     engine: str
-    input: Mapping[str, object]
+    input: Mapping[str, object] | None
     decision: Mapping[str, object]
     columns: tuple[ColumnMask, ...]
 
@@ -75,9 +79,9 @@ class Receipt:
     agent: str
     state: str
     time: datetime
-    principal: str
+    principal: str | None
     teams: tuple[str, ...]
-    client: str
+    client: str | None
     purpose: str | None
     statement: str | None
     revision: int | None
@@ -91,32 +95,39 @@ def read_receipt(message: audit_pb2.Receipt) -> Receipt:
     """The receipt. Raises EvidenceInvalid when its first event is missing or malformed."""
     events = [event_from_proto(event) for event in message.events]
     first = next((event for event in events if event.id == message.id), None)
-    if first is None:
+    if first is None or not first.type.is_read:
         raise errors.EvidenceInvalid(
             f"receipt {message.id} has come without its first event", receipt=message.id
         )
     data = first.data
-    principal = _mapping(data.get("principal"))
+    opened = next(personal_from_proto(event) for event in message.events if event.id == message.id)
+    principal = _mapping(opened.get("principal"))
+    inputs = _list(opened.get("inputs"))
     return Receipt(
         id=message.id,
         domain=message.domain,
         agent=message.agent,
         state=message.state,
         time=first.time,
-        principal=f"{principal.get('kind')}:{principal.get('subject')}",
+        principal=f"{principal.get('kind')}:{principal.get('subject')}" if principal else None,
         teams=_texts(principal.get("teams")),
-        client=_text(data.get("client")) or "",
+        client=_text(opened.get("client")),
         purpose=_text(data.get("purpose")),
         statement=_text(data.get("statement")),
         revision=_number(data.get("revision")),
         reasons=_texts(data.get("reasons")),
         message=_text(data.get("message")),
-        decisions=tuple(_decision(_mapping(part)) for part in _list(data.get("decisions"))),
+        decisions=tuple(
+            _decision(_mapping(part), _mapping(made_from) if made_from is not None else None)
+            for part, made_from in zip_longest(
+                _list(data.get("decisions")), inputs[: len(_list(data.get("decisions")))]
+            )
+        ),
         ending=_ending(events),
     )
 
 
-def _decision(part: Mapping[str, object]) -> StoredDecision:
+def _decision(part: Mapping[str, object], made_from: Mapping[str, object] | None) -> StoredDecision:
     return StoredDecision(
         product=_text(part.get("product")) or "",
         dataset=_text(part.get("dataset")) or "",
@@ -124,7 +135,7 @@ def _decision(part: Mapping[str, object]) -> StoredDecision:
         contract_version=_text(part.get("contract_version")) or "",
         policy_digest=_text(part.get("policy_digest")) or "",
         engine=_text(part.get("engine")) or "",
-        input=_mapping(part.get("input")),
+        input=made_from,
         decision=_mapping(part.get("decision")),
         columns=tuple(_column(_mapping(column)) for column in _list(part.get("columns"))),
     )

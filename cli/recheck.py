@@ -41,8 +41,10 @@ def policies_of(
     return {digest: fetch(digest) for digest in {d.policy_digest for d in decisions}}
 
 
-def verdict(decision: StoredDecision, policy: Policy) -> Verdict:
-    """Decide again and compare, byte for byte in canonical form."""
+def verdict(decision: StoredDecision, policy: Policy) -> Verdict | None:
+    """Decide again and compare, byte for byte in canonical form; None where the input is sealed."""
+    if decision.input is None:
+        return None
     if policy.digest != decision.policy_digest:
         return Verdict(
             f"the modules kept for policy {decision.policy_digest} have the digest {policy.digest}",

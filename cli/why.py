@@ -64,6 +64,11 @@ def why(session: Session, receipt_id: str, agent: tuple[str, str] | None) -> int
         session.alarm(f"ALARM: receipt {receipt_id}: {alarm.problem}.")
     if alarms:
         return ALARM_EXIT_CODE
+    if any(decision.input is None for decision in receipt.decisions):
+        session.say(
+            "Not decided anew: who read, and what was decided from, is sealed. Its key was"
+            " destroyed (`mesh audit erasures`), or has not come from the agent yet."
+        )
     if failed is not None:
         session.say("Not decided anew: its policy can't be had.")
         return session.tell(failed)
@@ -101,6 +106,7 @@ def _explained(
     if not receipt.decisions:
         fields.append("reasons")
     worded = {
+        "who": receipt.principal or "sealed",
         "state": _outcome(receipt),
         "statement": receipt.statement or "not parsed",
         "teams": list(receipt.teams) or None,

@@ -29,6 +29,7 @@ from control_plane.authorization import ENTRYPOINT, Authorization
 from control_plane.background import cancelled, every
 from control_plane.contracts.service import ContractService
 from control_plane.database import Database, migrate, open_database
+from control_plane.erasures.service import ErasureService
 from control_plane.identity import store as identity
 from control_plane.identity.keys import KeyRing, open_key_ring
 from control_plane.identity.service import IdentityService
@@ -43,6 +44,7 @@ from control_plane.settings import Settings
 from control_plane.state import locked_state, replica_id
 from control_plane.status.service import StatusService
 from control_plane.timeline import store as timeline
+from control_plane.vault.vault import Vault
 from mesh.decisions.regopy_engine import RegopyEngine
 from mesh.errors import Unavailable
 from mesh.identity.principal import CONTROL_AUDIENCE
@@ -56,6 +58,8 @@ from mesh.v1 import (
     audit_pb2_grpc,
     contracts_pb2,
     contracts_pb2_grpc,
+    erasures_pb2,
+    erasures_pb2_grpc,
     identity_pb2,
     identity_pb2_grpc,
     policies_pb2,
@@ -78,6 +82,7 @@ SERVICES = tuple(
         (agreements_pb2, "AgreementService"),
         (audit_pb2, "AuditService"),
         (contracts_pb2, "ContractService"),
+        (erasures_pb2, "ErasureService"),
         (identity_pb2, "IdentityService"),
         (policies_pb2, "PolicyService"),
         (purposes_pb2, "PurposeService"),
@@ -235,7 +240,13 @@ class ControlPlane:
         agents_pb2_grpc.add_AgentServiceServicer_to_server(agent_service, server)
         agreements_pb2_grpc.add_AgreementServiceServicer_to_server(agreements, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditService(database, self._notices, self._tailing, clock), server
+            AuditService(
+                database, self._notices, self._tailing, Vault(keys.evidence.private), clock
+            ),
+            server,
+        )
+        erasures_pb2_grpc.add_ErasureServiceServicer_to_server(
+            ErasureService(database, clock, new_id), server
         )
         contracts_pb2_grpc.add_ContractServiceServicer_to_server(
             ContractService(database, agents.flight_uris, clock), server

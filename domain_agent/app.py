@@ -4,25 +4,29 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from domain_agent.clock import Clock, SystemClock
 from domain_agent.control.enrolment import Trust, enrol, load_trust, read_join_token
+from domain_agent.control.kafka import KafkaTransport
 from domain_agent.control.link import AgentIdentity, Link, load_or_make_key
 from domain_agent.control.products import ProductPublisher
 from domain_agent.control.reporting import Reporter
-from domain_agent.control.shipping import AuditTransport, Shipper
+from domain_agent.control.shipping import AuditTransport, Shipper, Transport
 from domain_agent.control.sync import SyncClient
+from domain_agent.control.witnessing import SignedHeads, Witnessing
 from domain_agent.decisions import DecisionsService
 from domain_agent.flight.calls import caller_of
 from domain_agent.flight.service import FlightService, FlightSettings
+from domain_agent.flight.shares import Shares
+from domain_agent.principal_keys import PrincipalKeys
 from domain_agent.pseudonyms import PseudonymKeys
 from domain_agent.reads.deciding import DatasetDecider
 from domain_agent.reads.governed import GovernedReads
 from domain_agent.reads.planning import Planner
 from domain_agent.reads.receipts import Receipts
-from domain_agent.reads.shares import Shares
 from domain_agent.reads.statements import Statements
 from domain_agent.server import AgentServer, ServerSettings, Tls
 from domain_agent.settings import AgentSettings
@@ -32,6 +36,7 @@ from domain_agent.snapshot.receiver import Receiver
 from domain_agent.snapshot.store import SnapshotStore
 from domain_agent.snapshot.values import Snapshot
 from domain_agent.sources.reader import SourceReader
+from domain_agent.spool.event_log import EventLog
 from domain_agent.spool.files import Files
 from domain_agent.spool.spool import Spool, SpoolLimits
 from domain_agent.trust import TrustedTokenKeys
@@ -42,7 +47,8 @@ from mesh.decisions.deciding import Decider
 from mesh.decisions.engines import ACCESS_ENTRYPOINT, Engine
 from mesh.decisions.opa_engine import OpaEngine
 from mesh.decisions.regopy_engine import RegopyEngine
-from mesh.evidence.events import agent_source
+from mesh.errors import EvidenceUnavailable
+from mesh.evidence.events import EventType, agent_source
 from mesh.identity.principal import domain_audience
 from mesh.identity.tokens import TokenVerifier
 from mesh.v1 import agents_pb2
@@ -65,6 +71,7 @@ class Agent:
     publisher: ProductPublisher
     shipper: Shipper
     reporter: Reporter
+    witnessing: Witnessing
     link: Link
 
     def start(self) -> None:
@@ -72,6 +79,7 @@ class Agent:
         self.publisher.start()
         self.shipper.start()
         self.reporter.start()
+        self.witnessing.start()
         self.server.start()
 
     def stop(self) -> None:
@@ -80,6 +88,7 @@ class Agent:
         self.publisher.stop()
         self.reporter.stop()
         self.shipper.stop()
+        self.witnessing.stop()
         self.sync.stop()
         self.pool.close()
         self.engine.close()
@@ -93,6 +102,8 @@ class _Governed:
     engine: Engine
     pool: WorkerPool
     spool: Spool
+    heads: SignedHeads
+    keys: PrincipalKeys
     holder: SnapshotHolder
     decider: DatasetDecider
     reads: GovernedReads
@@ -106,7 +117,7 @@ def build(settings: AgentSettings) -> Agent:
     identity = AgentIdentity(settings.domain, settings.id, key)
     link = Link(settings.control_plane, identity, clock, _read(settings.tls.control_plane_ca))
     trust = _trust(settings, link, identity, files)
-    governed = _governed(settings, clock, files, trust)
+    governed = _governed(settings, clock, files, trust, identity)
     holder, spool = governed.holder, governed.spool
 
     server_settings = ServerSettings(settings.listen, settings.streams, _tls(settings))
@@ -140,26 +151,51 @@ def build(settings: AgentSettings) -> Agent:
         due.set()
 
     sync = SyncClient(settings.domain, link, holder, trust.snapshot_keys, installed)
-    shipper = Shipper(spool, AuditTransport(link))
-    engine, pool = governed.engine, governed.pool
-    return Agent(uri, server, flight, pool, engine, sync, publisher, shipper, reporter, link)
-
-
-def _governed(settings: AgentSettings, clock: Clock, files: Files, trust: Trust) -> _Governed:
-    spool = Spool(
-        settings.state / "spool", files, SpoolLimits(quota=settings.evidence_quota_mib << 20)
+    shipper = Shipper(spool, _transport(settings, link, clock))
+    witnessing = Witnessing(
+        link=link,
+        identity=identity,
+        spool=spool,
+        heads=governed.heads,
+        keys=governed.keys,
+        evidence_key=lambda: _evidence_key(holder),
     )
+    return Agent(
+        uri,
+        server,
+        flight,
+        governed.pool,
+        governed.engine,
+        sync,
+        publisher,
+        shipper,
+        reporter,
+        witnessing,
+        link,
+    )
+
+
+def _governed(
+    settings: AgentSettings, clock: Clock, files: Files, trust: Trust, identity: AgentIdentity
+) -> _Governed:
+    heads = SignedHeads(settings.state / "checkpoint", identity, files, clock)
+    limits = SpoolLimits(quota=settings.evidence_quota_mib << 20)
+    spool = Spool(settings.state / "spool", files, limits, heads.last)
+    source = agent_source(settings.domain, settings.id)
+    events = EventLog(source, spool, clock.now, os.urandom)
+    keys = PrincipalKeys(settings.state / "principals", files, events, clock.now, os.urandom)
     engine = _engine(settings)
     decider = Decider(engine)
     pseudonyms = PseudonymKeys(settings.state / "pseudonyms", files)
-    pool = WorkerPool(_pool_settings(settings))
-    holder = _holder(settings, clock, files, decider, pseudonyms, pool)
+    workers = _pool_settings(settings)
+    pool = WorkerPool(workers)
+    holder = _holder(settings, clock, files, decider, _Endings(pseudonyms, pool, events))
     holder.restore(Receiver(settings.domain, trust.snapshot_keys, 0))
-    source = agent_source(settings.domain, settings.id)
-    receipts = Receipts(source, engine.name, spool, clock.now)
-    aborted = receipts.abort_unfinished()
-    if aborted:
-        log.warning("ended %d reads that an earlier process left open", aborted)
+    receipts = Receipts(engine.name, events, keys)
+    unfinished = spool.unfinished()
+    receipts.abort_unfinished(unfinished)
+    if unfinished:
+        log.warning("ended %d reads that an earlier process left open", len(unfinished))
     datasets = DatasetDecider(settings.domain, settings.id, decider, clock.now)
     reads = GovernedReads(
         holder=holder,
@@ -170,9 +206,9 @@ def _governed(settings: AgentSettings, clock: Clock, files: Files, trust: Trust)
         pool=pool,
         clock=clock,
         statement_seconds=settings.worker.statement_seconds,
-        shares=Shares(max(1, settings.worker.processes // 2)),
+        shares=Shares(workers.workers, "statements", workers.waiting),
     )
-    return _Governed(engine, pool, spool, holder, datasets, reads)
+    return _Governed(engine, pool, spool, heads, keys, holder, datasets, reads)
 
 
 def _trust(settings: AgentSettings, link: Link, identity: AgentIdentity, files: Files) -> Trust:
@@ -181,6 +217,13 @@ def _trust(settings: AgentSettings, link: Link, identity: AgentIdentity, files: 
     if known is not None:
         return known
     return enrol(link, identity, read_join_token(settings.join_token_file), path, files)
+
+
+def _transport(settings: AgentSettings, link: Link, clock: Clock) -> Transport:
+    if settings.kafka is None:
+        return AuditTransport(link)
+    client_id = f"{settings.domain}/{settings.id}"
+    return KafkaTransport(settings.kafka, settings.kafka.topic, client_id, clock.elapsed)
 
 
 def _engine(agent: AgentSettings) -> Engine:
@@ -193,24 +236,45 @@ def _engine(agent: AgentSettings) -> Engine:
     return RegopyEngine(ACCESS_ENTRYPOINT, deadline)
 
 
+@dataclass(frozen=True, slots=True)
+class _Endings:
+    """What follows from an agreement's end: its pseudonyms' key is no more, and that is told."""
+
+    pseudonyms: PseudonymKeys
+    pool: WorkerPool
+    events: EventLog
+
+    def apply(self, snapshot: Snapshot, now: datetime) -> None:
+        ended = (a.id for a in snapshot.agreements if a.state_at(now) is not AgreementState.ACTIVE)
+        held = self.pseudonyms.held(ended)
+        for agreement in held:
+            try:
+                self.events.write(EventType.PSEUDONYM_KEY_DESTROYED, {"agreement": agreement})
+            except EvidenceUnavailable:
+                # A revocation must come into force with a full disk too; the next change retries.
+                log.exception("the pseudonym key of agreement %s stays for now", agreement)
+            else:
+                self.pseudonyms.destroy(agreement)
+        if held:
+            self.pool.renew()
+
+
 def _holder(
-    settings: AgentSettings,
-    clock: Clock,
-    files: Files,
-    decider: Decider,
-    pseudonyms: PseudonymKeys,
-    pool: WorkerPool,
+    settings: AgentSettings, clock: Clock, files: Files, decider: Decider, endings: _Endings
 ) -> SnapshotHolder:
     def activate(snapshot: Snapshot) -> None:
         if decider.policy_digest != snapshot.policy.digest:
             decider.load(snapshot.policy)
-        now = clock.now()
-        ended = (a.id for a in snapshot.agreements if a.state_at(now) is not AgreementState.ACTIVE)
-        if pseudonyms.destroy(ended):
-            pool.renew()
+        endings.apply(snapshot, clock.now())
 
     store = SnapshotStore(settings.state / "snapshot", files)
     return SnapshotHolder(store, Lease(clock, settings.state / "time", files), activate)
+
+
+def _evidence_key(holder: SnapshotHolder) -> bytes | None:
+    snapshot = holder.peek()
+    keys = snapshot.keys if snapshot is not None else ()
+    return next((key.public_key for key in keys if key.use == "evidence"), None)
 
 
 def _report(

@@ -39,21 +39,16 @@ class PseudonymKeys:
             self._known[agreement] = key
             return key
 
-    def destroy(self, agreements: Iterable[str]) -> list[str]:
-        """Destroy the keys of agreements that ended; the ids of those that had one."""
-        destroyed = []
+    def held(self, agreements: Iterable[str]) -> list[str]:
+        """Which of the agreements have a key."""
+        return [agreement for agreement in agreements if self._path(agreement).exists()]
+
+    def destroy(self, agreement: str) -> None:
+        """Destroy the key of an agreement that ended. Raises OSError."""
         with self._lock:
-            for agreement in agreements:
-                self._known.pop(agreement, None)
-                path = self._path(agreement)
-                if path.exists():
-                    path.unlink()
-                    destroyed.append(agreement)
-            if destroyed:
-                self._files.sync_folder(self._folder)
-        for agreement in destroyed:
-            log.info("destroyed the pseudonym key of agreement %s", agreement)
-        return destroyed
+            self._known.pop(agreement, None)
+            self._files.destroy(self._path(agreement))
+        log.info("destroyed the pseudonym key of agreement %s", agreement)
 
     def _path(self, agreement: str) -> Path:
         if not agreement.replace("-", "").isalnum():

@@ -223,3 +223,9 @@ def _agent(tx: Transaction, row: AgentRow, now: datetime) -> EnrolledAgent:
             policy_digest=row.policy_digest,
         ),
     )
+
+
+def names(tx: Transaction) -> list[tuple[str, str]]:
+    """Every enrolled agent, by domain and id."""
+    rows = tx.exec(select(AgentRow.domain, AgentRow.id).order_by(AgentRow.domain, AgentRow.id))
+    return list(rows.all())

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, ColumnElement, and_, func, insert, or_
+from sqlalchemy import update as change
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import Instant, Transaction
@@ -246,3 +247,31 @@ def _agreement(row: AgreementRow) -> Agreement:
     columns["datasets"] = tuple(row.datasets)
     columns["state"] = AgreementState(row.state)
     return Agreement(**columns)
+
+
+def count_open(tx: Transaction, principal: str, now: datetime) -> int:
+    """How many agreements of a consumer are requested or cover reads now."""
+    requested, active = AgreementState.REQUESTED.value, AgreementState.ACTIVE.value
+    return tx.exec(
+        select(func.count())
+        .select_from(AgreementRow)
+        .where(
+            AgreementRow.consumer == principal,
+            or_(
+                col(AgreementRow.state) == requested,
+                and_(col(AgreementRow.state) == active, col(AgreementRow.expires) > now),
+            ),
+        )
+    ).one()
+
+
+def erase_principal(tx: Transaction, principal: str, blank: str) -> None:
+    """Put something else where agreements name a principal, and drop what it wrote freely."""
+    for column, freely in (
+        (AgreementRow.requester, {"justification": "", "request_id": None}),
+        (AgreementRow.consumer, {}),
+        (AgreementRow.decider, {"note": ""}),
+        (AgreementRow.ender, {"note": ""}),
+    ):
+        named = col(column) == principal
+        tx.execute(change(AgreementRow).where(named).values({col(column): blank, **freely}))

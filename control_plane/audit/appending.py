@@ -1,19 +1,26 @@
 """Storing an agent's evidence: each event once, in order, with all that it is found by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from control_plane.agreements import store as agreements
 from control_plane.agreements.store import AgreementRead
-from control_plane.audit import claims, rules, store
+from control_plane.audit import claims, reads_store, rules, store
 from control_plane.database import Transaction
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import merged
+from control_plane.vault.vault import Vault
 from mesh.evidence.events import UsageEvent
+from mesh.evidence.sealing import key_id
 
 
 def append_events(
-    tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent], now: datetime
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    events: Sequence[UsageEvent],
+    now: datetime,
+    vault: Vault,
 ) -> int:
     """Store the agent's consecutive events once each; the last sequence that is stored.
 
@@ -31,18 +38,30 @@ def append_events(
     twins = store.stored_ids(tx, domain, agent, [event.id for event in new])
     rules.check_ids(new, twins)
     store.add_events(tx, domain, agent, new, now)
-    _index_reads(tx, domain, agent, [event for event in new if event.type.is_read])
+    opened = vault.open(tx, domain, agent, new)
+    actors = {event: claims.actor_of(personal) for event, personal in opened.items()}
+    _index_reads(tx, domain, agent, [event for event in new if event.type.is_read], actors)
     _index_names(tx, domain, agent, new, now)
     return new[-1].sequence
 
 
-def _index_reads(tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent]) -> None:
-    reads = merged(claims.read_of(event, domain, agent) for event in events)
-    receipts = [rules.receipt_of(read) for read in reads]
+def _index_reads(
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    events: Sequence[UsageEvent],
+    actors: Mapping[str, str],
+) -> None:
+    reads = merged(
+        claims.read_of(event, domain, agent, actors.get(event.id, "")) for event in events
+    )
+    keys = {event.receipt: key for event in events if (key := key_id(event.data))}
+    receipts = [rules.receipt_of(read, keys.get(read.receipt, "")) for read in reads]
     known = store.known_receipts(tx, domain, agent, [receipt.id for receipt in receipts])
     store.add_receipts(tx, [receipt for receipt in receipts if receipt.id not in known])
     store.move_receipts(tx, [receipt for receipt in receipts if receipt.id in known])
     timeline.record_reads(tx, reads)
+    reads_store.index_reads(tx, claims.indexed(reads, events), known)
 
 
 def _index_names(

@@ -1,10 +1,12 @@
 """What an agent's event claims, and what of it the audit shows and finds events by."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
+from control_plane.audit.reads import CLASSES, IndexedRead, Touched, counted, parts_of
 from control_plane.timeline.rules import Change, Read
 from mesh.evidence.events import EventType, UsageEvent
+from mesh.masks import Mask
 from mesh.names import is_name
 
 # More than a statement can name; what is beyond stays in the event, but can't be found by it.
@@ -13,23 +15,55 @@ _MOST_CHARS = 200
 _MOST_SUMMARY_CHARS = 2_000
 
 
-def read_of(event: UsageEvent, domain: str, agent: str) -> Read:
+def read_of(event: UsageEvent, domain: str, agent: str, actor: str) -> Read:
     """What the timeline shows of a read's event; what is absent, odd or foreign is left out."""
     data = event.data
     reasons = _texts(data.get("reasons"))[:MOST_NAMES]
+    touched = _touched(event, domain)
     return Read(
         receipt=event.receipt,
         action=event.type.action,
         time=event.time,
         domain=domain,
         agent=agent,
-        actor=_actor(data),
+        actor=actor,
         products=tuple(p for p in _named(data, "product") if _is_own(p, domain))[:MOST_NAMES],
         purpose=_shown(_text(data.get("purpose"))),
         summary=_shown(_summary(event, domain), _MOST_SUMMARY_CHARS),
         rows=_count(data.get("rows")),
         reasons=tuple(_shown(reason) for reason in reasons),
+        classified=tuple(
+            sorted((one.product, word) for one in touched for word in one.classifications)
+        ),
     )
+
+
+def indexed(reads: Iterable[Read], events: Sequence[UsageEvent]) -> list[IndexedRead]:
+    """What is indexed of one agent's merged reads; `events` are all that they were made of."""
+    first: dict[str, UsageEvent] = {}
+    last: dict[str, UsageEvent] = {}
+    for event in events:
+        first.setdefault(event.receipt, event)
+        last[event.receipt] = event
+    return [
+        IndexedRead(
+            read,
+            counted(_count(last[read.receipt].data.get("bytes"))),
+            parts_of(_touched(first[read.receipt], read.domain)),
+        )
+        for read in reads
+    ]
+
+
+def actor_of(personal: Mapping[str, object]) -> str:
+    """Who read, such as `user:ana`, by an event's opened fields; empty when they don't say."""
+    principal = personal.get("principal")
+    if not isinstance(principal, Mapping):
+        return ""
+    kind, subject = _text(principal.get("kind")), _text(principal.get("subject"))
+    actor = f"{kind}:{subject}"
+    fits = kind and subject and len(actor) <= _MOST_CHARS and actor.isprintable()
+    return actor if fits else ""
 
 
 def change_of(event: UsageEvent, domain: str, agent: str) -> Change:
@@ -117,22 +151,33 @@ def _named(data: Mapping[str, object], field: str) -> tuple[str, ...]:
     return tuple(sorted(found - {""}))
 
 
+def _touched(event: UsageEvent, domain: str) -> list[Touched]:
+    """The domain's own datasets that the event names, each once; a refused one is not read."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for decision in _decisions(event.data):
+        product, dataset = _text(decision.get("product")), _text(decision.get("dataset"))
+        if not _is_own(product, domain):
+            continue
+        words = found.setdefault((product, dataset if is_name(dataset) else ""), set())
+        if event.type is EventType.STARTED:
+            words.update(_classifications(decision.get("columns")))
+    return [Touched(*name, frozenset(words)) for name, words in sorted(found.items())][:MOST_NAMES]
+
+
+def _classifications(columns: object) -> Iterator[str]:
+    """The classifications of the columns that were handed out in some form."""
+    for column in columns if isinstance(columns, list) else []:
+        word = _text(column.get("classification")) if isinstance(column, Mapping) else ""
+        if word in CLASSES.values() and column.get("mask") != Mask.DROP:
+            yield word
+
+
 def _datasets(data: Mapping[str, object], domain: str) -> list[str]:
     pairs = {
         (_text(decision.get("product")), _text(decision.get("dataset")))
         for decision in _decisions(data)
     }
     return sorted(f"{product}.{name}" for product, name in pairs if _is_own(product, domain))
-
-
-def _actor(data: Mapping[str, object]) -> str:
-    principal = data.get("principal")
-    if not isinstance(principal, Mapping):
-        return ""
-    kind, subject = _text(principal.get("kind")), _text(principal.get("subject"))
-    actor = f"{kind}:{subject}"
-    fits = kind and subject and len(actor) <= _MOST_CHARS and actor.isprintable()
-    return actor if fits else ""
 
 
 def _counted(data: Mapping[str, object], noun: str) -> str:

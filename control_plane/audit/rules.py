@@ -20,13 +20,17 @@ _ID = re.compile(r"[A-Za-z0-9._:/-]{1,200}")
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One statement's evidence: who read where, and how it stands. An agent's ids are its own."""
+    """One statement's evidence: who read where, and how it stands. An agent's ids are its own.
+
+    The actor is empty while `key`, which seals the name, has not arrived, and after its end.
+    """
 
     id: str
     domain: str
     agent: str
     state: str
     actor: str
+    key: str = ""
 
 
 def is_id(text: str) -> bool:
@@ -93,10 +97,10 @@ def check_ids(events: Sequence[UsageEvent], stored: Mapping[str, int]) -> None:
             )
 
 
-def receipt_of(read: Read) -> Receipt:
+def receipt_of(read: Read, key: str) -> Receipt:
     """The receipt as of a read's latest event."""
     state = read.action.removeprefix("read.")
-    return Receipt(read.receipt, read.domain, read.agent, state, read.actor)
+    return Receipt(read.receipt, read.domain, read.agent, state, read.actor, key)
 
 
 def the_one(receipts: Iterable[Receipt], wanted: str, source: str) -> Receipt:

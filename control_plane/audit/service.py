@@ -5,9 +5,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
 from datetime import datetime
+from typing import Literal
 
-from control_plane.audit import rules, store
+from control_plane.audit import reads_store, rules, store
 from control_plane.audit.appending import append_events
+from control_plane.audit.reads import ReadGroup, Selection, checked_dimensions, group_limit
+from control_plane.audit.reporting import EvidenceReports
 from control_plane.audit.tails import TailSlots
 from control_plane.calls import current_caller
 from control_plane.database import Database
@@ -21,6 +24,7 @@ from control_plane.timeline.rules import (
     page_number,
     sight_of,
 )
+from control_plane.vault.vault import Vault
 from mesh.errors import TokenExpired
 from mesh.identity.principal import Caller
 from mesh.v1 import audit_pb2, audit_pb2_grpc
@@ -38,9 +42,12 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         database: Database,
         notices: Notices,
         threads: Executor,
+        vault: Vault,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
+        self._vault = vault
+        self._reports = EvidenceReports(database, vault, clock)
         self._notices = notices
         self._threads = threads
         self._clock = clock
@@ -53,8 +60,14 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         domain, _, agent = current_caller().principal.subject.partition("/")
         events = [event_from_proto(message) for message in request.events]
         with self._database.writing() as tx:
-            stored = append_events(tx, domain, agent, events, self._clock())
+            stored = append_events(tx, domain, agent, events, self._clock(), self._vault)
         return audit_pb2.AppendEventsResponse(stored_sequence=stored)
+
+    def ReportEvidence(
+        self, request: audit_pb2.ReportEvidenceRequest, context: object
+    ) -> audit_pb2.ReportEvidenceResponse:
+        """Take an agent's word on its log and its principals' keys."""
+        return self._reports.report(request)
 
     def ListEntries(
         self, request: audit_pb2.ListEntriesRequest, context: object
@@ -65,7 +78,11 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
             kind=request.kind,
             actor=request.actor,
             product=request.product,
-            since=from_timestamp(request.since, "since") if request.HasField("since") else None,
+            since=_instant(request, "since"),
+            until=_instant(request, "until"),
+            purpose=request.purpose,
+            outcome=request.outcome,
+            classification=request.classification,
         )
         sight = sight_of(current_caller().principal)
         with self._database.reading() as tx:
@@ -73,6 +90,21 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         more = str(entries[limit - 1].id) if len(entries) > limit else ""
         return audit_pb2.ListEntriesResponse(
             entries=[_to_proto(entry) for entry in entries[:limit]], next_page_token=more
+        )
+
+    def SummarizeReads(
+        self, request: audit_pb2.SummarizeReadsRequest, context: object
+    ) -> audit_pb2.SummarizeReadsResponse:
+        """Counts of the reads that the caller may see, in groups."""
+        limit = group_limit(request.limit)
+        dimensions = checked_dimensions(request.dimensions)
+        selection = _selection(request.selection)
+        sight = sight_of(current_caller().principal)
+        with self._database.reading() as tx:
+            groups = reads_store.summarize(tx, sight, selection, dimensions, limit + 1)
+        return audit_pb2.SummarizeReadsResponse(
+            groups=[_group_to_proto(group) for group in groups[:limit]],
+            truncated=len(groups) > limit,
         )
 
     async def TailEntries(
@@ -96,13 +128,14 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
             seen = [receipt for receipt in found if rules.may_see(sight, receipt)]
             receipt = rules.the_one(seen, request.id, request.source)
             events = store.events_of(tx, receipt)
+            opened = self._vault.open(tx, receipt.domain, receipt.agent, events)
         return audit_pb2.GetReceiptResponse(
             receipt=audit_pb2.Receipt(
                 id=receipt.id,
                 domain=receipt.domain,
                 agent=receipt.agent,
                 state=receipt.state,
-                events=[event_to_proto(event) for event in events],
+                events=[event_to_proto(event, opened.get(event.id)) for event in events],
             )
         )
 
@@ -136,6 +169,37 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
     def _arrived(self, sight: Sight, after: int) -> list[Entry]:
         with self._database.reading() as tx:
             return timeline.arrived(tx, sight, after, _TAIL_PAGE)
+
+
+def _instant(
+    message: audit_pb2.ListEntriesRequest | audit_pb2.ReadSelection,
+    field: Literal["since", "until"],
+) -> datetime | None:
+    return from_timestamp(getattr(message, field), field) if message.HasField(field) else None
+
+
+def _selection(message: audit_pb2.ReadSelection) -> Selection:
+    return Selection(
+        actor=message.actor,
+        product=message.product,
+        classification=message.classification,
+        purpose=message.purpose,
+        outcome=message.outcome,
+        since=_instant(message, "since"),
+        until=_instant(message, "until"),
+    )
+
+
+def _group_to_proto(group: ReadGroup) -> audit_pb2.ReadGroup:
+    return audit_pb2.ReadGroup(
+        values=group.values,
+        reads=group.reads,
+        refused=group.refused,
+        rows=group.rows,
+        bytes=group.bytes,
+        first_time=to_timestamp(group.first),
+        last_time=to_timestamp(group.last),
+    )
 
 
 def _to_proto(entry: Entry) -> audit_pb2.Entry:

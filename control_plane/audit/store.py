@@ -1,6 +1,6 @@
 """The audit's tables: usage events as they came, and receipts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -31,6 +31,7 @@ class ReceiptRow(SQLModel, table=True):
     agent: str = Field(primary_key=True)
     state: str
     actor: str
+    key: str
 
 
 def stored_sequence(tx: Transaction, domain: str, agent: str) -> int:
@@ -123,7 +124,7 @@ def receipts_of(tx: Transaction, receipt_id: str) -> list[Receipt]:
         .where(ReceiptRow.id == receipt_id)
         .order_by(col(ReceiptRow.domain), col(ReceiptRow.agent))
     )
-    return [Receipt(row.id, row.domain, row.agent, row.state, row.actor) for row in rows]
+    return [_receipt(row) for row in rows]
 
 
 def events_of(tx: Transaction, receipt: Receipt) -> list[UsageEvent]:
@@ -143,3 +144,54 @@ def events_of(tx: Transaction, receipt: Receipt) -> list[UsageEvent]:
 def count_receipts(tx: Transaction) -> int:
     """How many receipts are stored."""
     return tx.exec(select(func.count()).select_from(ReceiptRow)).one()
+
+
+def unattributed(
+    tx: Transaction, domain: str, agent: str, keys: Sequence[str], limit: int
+) -> list[Receipt]:
+    """An agent's receipts whose actor is sealed with one of those keys, and not known yet."""
+    rows = tx.exec(
+        select(ReceiptRow)
+        .where(
+            ReceiptRow.domain == domain,
+            ReceiptRow.agent == agent,
+            ReceiptRow.actor == "",
+            col(ReceiptRow.key).in_(keys),
+        )
+        .order_by(col(ReceiptRow.id))
+        .limit(limit)
+    )
+    return [_receipt(row) for row in rows]
+
+
+def first_events(
+    tx: Transaction, domain: str, agent: str, receipts: Sequence[str]
+) -> list[UsageEvent]:
+    """The events that began an agent's receipts."""
+    rows = tx.exec(
+        select(UsageEventRow.document).where(
+            UsageEventRow.domain == domain,
+            UsageEventRow.agent == agent,
+            col(UsageEventRow.id).in_(receipts),
+        )
+    )
+    return [decode_event(document) for document in rows]
+
+
+def set_actors(tx: Transaction, domain: str, agent: str, actors: Mapping[str, str]) -> None:
+    """Name who read, by receipt."""
+    rows = [
+        {"id": receipt, "domain": domain, "agent": agent, "actor": actor}
+        for receipt, actor in actors.items()
+    ]
+    if rows:
+        tx.execute(update(ReceiptRow), rows)
+
+
+def blank_actor(tx: Transaction, actor: str, blank: str) -> None:
+    """Put something else where a name stood."""
+    tx.execute(update(ReceiptRow).where(col(ReceiptRow.actor) == actor).values(actor=blank))
+
+
+def _receipt(row: ReceiptRow) -> Receipt:
+    return Receipt(row.id, row.domain, row.agent, row.state, row.actor, row.key)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import BigInteger, Column, func
+from sqlalchemy import BigInteger, Column, func, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.contracts.rules import Published
@@ -100,3 +100,9 @@ def _published(row: ContractRow) -> Published:
 def _read(document: bytes) -> Contract:
     """A text is read once, as reading takes milliseconds."""
     return read_contract(document)
+
+
+def erase_publisher(tx: Transaction, principal: str, blank: str) -> None:
+    """Put something else where a publisher's name stood. Published documents stay as they are."""
+    named = col(ContractRow.publisher) == principal
+    tx.execute(update(ContractRow).where(named).values(publisher=blank))

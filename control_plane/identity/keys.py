@@ -3,11 +3,13 @@
 import hashlib
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -35,16 +37,31 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True)
+class WrappingKey:
+    """The key that agents wrap principals' keys to; its use is `evidence`."""
+
+    id: str
+    private: X25519PrivateKey
+    use: str = "evidence"
+
+    @property
+    def public_bytes(self) -> bytes:
+        """The public key, 32 bytes."""
+        return self.private.public_key().public_bytes_raw()
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys that sign tokens and snapshots."""
+    """The keys that sign tokens and snapshots, and the one that opens principals' keys."""
 
     token: SigningKey
     snapshot: SigningKey
+    evidence: WrappingKey
 
     @property
-    def all(self) -> tuple[SigningKey, ...]:
+    def all(self) -> tuple[SigningKey | WrappingKey, ...]:
         """Every key that others must trust."""
-        return (self.snapshot, self.token)
+        return (self.snapshot, self.token, self.evidence)
 
     def token_key(self, key_id: str) -> TokenKey | None:
         """The public key of tokens that we issued."""
@@ -57,7 +74,7 @@ def open_key_ring(folder: Path) -> KeyRing:
     """The keys of a folder, made where they are missing. Raises SettingsInvalid."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return KeyRing(_open(folder, "token"), _open(folder, "snapshot"))
+        return KeyRing(_signing(folder, "token"), _signing(folder, "snapshot"), _wrapping(folder))
     except OSError as error:
         raise SettingsInvalid(f"the keys in {folder} can't be used: {error}") from error
 
@@ -74,9 +91,24 @@ def write_private(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def _make(path: Path) -> None:
-    """Make a key, unless another replica did at the same time."""
-    made = Ed25519PrivateKey.generate()
+def _signing(folder: Path, use: str) -> SigningKey:
+    path = folder / f"{use}.key"
+    private = _open(path, Ed25519PrivateKey.generate)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise SettingsInvalid(f"{path} is no Ed25519 key")
+    return SigningKey(_id(use, private.public_key().public_bytes_raw()), use, private)
+
+
+def _wrapping(folder: Path) -> WrappingKey:
+    path = folder / "evidence.key"
+    private = _open(path, X25519PrivateKey.generate)
+    if not isinstance(private, X25519PrivateKey):
+        raise SettingsInvalid(f"{path} is no X25519 key")
+    return WrappingKey(_id("evidence", private.public_key().public_bytes_raw()), private)
+
+
+def _make(path: Path, made: Ed25519PrivateKey | X25519PrivateKey) -> None:
+    """Keep a new key, unless another replica made one at the same time."""
     own = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
         write_private(own, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -86,15 +118,15 @@ def _make(path: Path) -> None:
         own.unlink(missing_ok=True)
 
 
-def _open(folder: Path, use: str) -> SigningKey:
-    path = folder / f"{use}.key"
+def _open(path: Path, generate: Callable[[], Ed25519PrivateKey | X25519PrivateKey]) -> object:
+    """The private key of a file, made where it is missing."""
     if not path.exists():
-        _make(path)
+        _make(path, generate())
     try:
-        private = load_pem_private_key(path.read_bytes(), password=None)
+        return load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError) as error:
         raise SettingsInvalid(f"{path} is no readable key in PEM: {error}") from error
-    if not isinstance(private, Ed25519PrivateKey):
-        raise SettingsInvalid(f"{path} is no Ed25519 key")
-    public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return SigningKey(f"{use}-{hashlib.sha256(public).hexdigest()[:16]}", use, private)
+
+
+def _id(use: str, public: bytes) -> str:
+    return f"{use}-{hashlib.sha256(public).hexdigest()[:16]}"

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column
+from sqlalchemy import BigInteger, Column, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import Instant, Transaction
@@ -51,3 +51,8 @@ def ids(tx: Transaction) -> frozenset[str]:
 
 def _purpose(row: PurposeRow) -> Purpose:
     return Purpose(row.id, row.title, row.creator, row.created, row.revision)
+
+
+def erase_creator(tx: Transaction, principal: str, blank: str) -> None:
+    """Put something else where a creator's name stood."""
+    tx.execute(update(PurposeRow).where(col(PurposeRow.creator) == principal).values(creator=blank))

@@ -4,12 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from mesh.contracts.values import Classification
 from mesh.errors import RequestInvalid
 from mesh.identity.duties import ADMIN, AUDITOR, SECURITY, domains_of, has_any
 from mesh.identity.principal import Principal
 
 MAX_PAGE = 500
 DEFAULT_PAGE = 100
+OUTCOMES = ("started", "completed", "aborted", "refused")
+_CLASS_BITS = {one.value: 1 << place for place, one in enumerate(Classification)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A read as of its latest event; `receipt` names it among its agent's."""
+    """A read as of its latest event; `receipt` names it among its agent's.
+
+    `classified` are its products, each with a classification of what was read of it.
+    """
 
     receipt: str
     action: str
@@ -44,6 +50,7 @@ class Read:
     summary: str = ""
     rows: int = 0
     reasons: tuple[str, ...] = ()
+    classified: tuple[tuple[str, str], ...] = ()
 
 
 def merged(reads: Iterable[Read]) -> list[Read]:
@@ -57,6 +64,7 @@ def merged(reads: Iterable[Read]) -> list[Read]:
             actor=first.actor,
             products=first.products,
             purpose=first.purpose,
+            classified=first.classified,
         )
     return list(latest.values())
 
@@ -97,12 +105,44 @@ class Wanted:
     actor: str = ""
     product: str = ""
     since: datetime | None = None
+    until: datetime | None = None
+    purpose: str = ""
+    outcome: str = ""
+    classification: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in ("", "read", "change"):
             raise RequestInvalid(
                 f"kind is {self.kind!r}; it is read, change, or empty for both", field="kind"
             )
+        check_words(self.outcome, self.classification)
+        check_window(self.since, self.until)
+
+
+def check_words(outcome: str, classification: str) -> None:
+    """Refuse words that no read has. Raises RequestInvalid."""
+    for field, word, known in (
+        ("outcome", outcome, OUTCOMES),
+        ("classification", classification, tuple(_CLASS_BITS)),
+    ):
+        if word and word not in known:
+            raise RequestInvalid(
+                f"{field} is {word!r}; it is {', '.join(known)}, or empty for all", field=field
+            )
+
+
+def check_window(since: datetime | None, until: datetime | None) -> None:
+    """Refuse a window that ends before it begins. Raises RequestInvalid."""
+    if since is not None and until is not None and until < since:
+        raise RequestInvalid("until is before since, so nothing is between them", field="until")
+
+
+def class_bits(classifications: Iterable[str]) -> int:
+    """One bit for each classification; words that are none have no bit."""
+    bits = 0
+    for word in classifications:
+        bits |= _CLASS_BITS.get(word, 0)
+    return bits
 
 
 def sight_of(principal: Principal) -> Sight:

@@ -1,5 +1,6 @@
 """The timeline's tables. Revisions and positions are allocated under one row lock."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -19,7 +20,7 @@ from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import HEADS, Instant, Transaction
 from control_plane.notices import Heads
-from control_plane.timeline.rules import Change, Entry, Read, Sight, Wanted
+from control_plane.timeline.rules import Change, Entry, Read, Sight, Wanted, class_bits
 
 _READ, _CHANGE = "read", "change"
 
@@ -57,6 +58,7 @@ class EntryProductRow(SQLModel, table=True):
     __tablename__ = "entry_product"
     entry: int = Field(primary_key=True, foreign_key="entry.id", sa_type=BigInteger)
     product: str = Field(primary_key=True)
+    classes: int
 
 
 def record_change(tx: Transaction, change: Change) -> int:
@@ -73,8 +75,14 @@ def record_changes(tx: Transaction, changes: Sequence[Change]) -> int:
     position, revision = last.position - count + 1, last.revision - count + 1
     rows = [_changed(one, position + n, revision + n) for n, one in enumerate(changes)]
     tx.execute(insert(EntryRow), rows)
-    products = {position + n: (one.product,) for n, one in enumerate(changes) if one.product}
-    _add_products(tx, products)
+    _add_products(
+        tx,
+        [
+            {"entry": position + n, "product": one.product, "classes": 0}
+            for n, one in enumerate(changes)
+            if one.product
+        ],
+    )
     return last.revision
 
 
@@ -89,7 +97,7 @@ def record_reads(tx: Transaction, reads: Sequence[Read]) -> None:
     new = [read for read in reads if read not in known]
     if new:
         tx.execute(insert(EntryRow), [_read(read, positions[read]) for read in new])
-        _add_products(tx, {positions[read]: read.products for read in new})
+        _add_products(tx, [row for read in new for row in _products(read, positions[read])])
     moved = [
         {
             "id": entry,
@@ -211,14 +219,20 @@ def _read(read: Read, position: int) -> dict[str, object]:
     }
 
 
-def _add_products(tx: Transaction, products: Mapping[int, tuple[str, ...]]) -> None:
-    rows = [
-        {"entry": entry, "product": product}
-        for entry, names in products.items()
-        for product in names
+def _products(read: Read, position: int) -> list[dict[str, object]]:
+    return [
+        {
+            "entry": position,
+            "product": product,
+            "classes": class_bits(word for name, word in read.classified if name == product),
+        }
+        for product in read.products
     ]
+
+
+def _add_products(tx: Transaction, rows: Sequence[Mapping[str, object]]) -> None:
     if rows:
-        tx.execute(insert(EntryProductRow), rows)
+        tx.execute(insert(EntryProductRow), list(rows))
 
 
 def _seen(sight: Sight) -> list[ColumnElement[bool]]:
@@ -240,13 +254,26 @@ def _selected(wanted: Wanted) -> list[ColumnElement[bool]]:
         selected.append(col(EntryRow.actor) == wanted.actor)
     if wanted.since is not None:
         selected.append(col(EntryRow.time) >= wanted.since)
+    if wanted.until is not None:
+        selected.append(col(EntryRow.time) < wanted.until)
+    if wanted.purpose:
+        selected.append(col(EntryRow.purpose) == wanted.purpose)
+    if wanted.outcome:
+        selected.append(col(EntryRow.action) == f"read.{wanted.outcome}")
+    product = _product_selected(wanted)
+    if product:
+        selected.append(exists().where(col(EntryProductRow.entry) == col(EntryRow.id), *product))
+    return selected
+
+
+def _product_selected(wanted: Wanted) -> list[ColumnElement[bool]]:
+    """What one of an entry's products must be; product and classification mean the same one."""
+    selected: list[ColumnElement[bool]] = []
     if wanted.product:
-        selected.append(
-            exists().where(
-                col(EntryProductRow.entry) == col(EntryRow.id),
-                col(EntryProductRow.product) == wanted.product,
-            )
-        )
+        selected.append(col(EntryProductRow.product) == wanted.product)
+    if wanted.classification:
+        bit = class_bits((wanted.classification,))
+        selected.append(col(EntryProductRow.classes).bitwise_and(bit) != 0)
     return selected
 
 
@@ -266,3 +293,33 @@ def _entry(row: EntryRow) -> Entry:
         rows=row.rows,
         reasons=tuple(row.reasons),
     )
+
+
+def set_actors(tx: Transaction, domain: str, agent: str, actors: Mapping[str, str]) -> None:
+    """Name who read, by receipt; readers of a tail see those entries again."""
+    ids = _known(tx, list(actors))
+    found = {
+        receipt: ids[domain, agent, receipt]
+        for receipt in actors
+        if (domain, agent, receipt) in ids
+    }
+    if not found:
+        return
+    last = _allocate(tx, positions=len(found)).position
+    rows = [
+        {"id": entry, "actor": actors[receipt], "position": last - len(found) + number}
+        for number, (receipt, entry) in enumerate(found.items(), 1)
+    ]
+    tx.execute(update(EntryRow), rows)
+
+
+def erase_principal(tx: Transaction, principal: str, blank: str) -> None:
+    """Put something else wherever the timeline names a principal, such as `user:ana`."""
+    tx.execute(update(EntryRow).where(col(EntryRow.actor) == principal).values(actor=blank))
+    name = re.compile(rf"(?<![\w:.@-]){re.escape(principal)}(?![\w@-]|\.\w)")
+    told = select(EntryRow.id, EntryRow.summary).where(
+        col(EntryRow.kind) == _CHANGE, col(EntryRow.summary).contains(principal, autoescape=True)
+    )
+    changed = [{"id": id_, "summary": name.sub(blank, text)} for id_, text in tx.exec(told)]
+    if changed:
+        tx.execute(update(EntryRow), changed)

@@ -1,17 +1,15 @@
 """Writes a statement's evidence: what its events say, and that they are durable."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-
-from uuid_utils import uuid7
 
 from domain_agent.flight.ports import ReadContext
+from domain_agent.principal_keys import PrincipalKeys
 from domain_agent.reads.deciding import DatasetDecision
-from domain_agent.spool.spool import Spool
+from domain_agent.spool.event_log import EventLog, Personal
 from mesh.decisions.documents import decision_document
 from mesh.errors import MeshError
-from mesh.evidence.events import EventType, UsageEvent
+from mesh.evidence.events import EventType
 
 MAX_MESSAGE = 2_000
 
@@ -38,70 +36,59 @@ class Totals:
 class Receipts:
     """One receipt per statement. Every method is durable when it returns, or raises."""
 
-    def __init__(self, source: str, engine: str, spool: Spool, now: Callable[[], datetime]) -> None:
-        self._source, self._engine, self._spool, self._now = source, engine, spool, now
+    def __init__(self, engine: str, events: EventLog, keys: PrincipalKeys) -> None:
+        self._engine, self._events, self._keys = engine, events, keys
 
     def started(self, statement: Statement) -> str:
         """Record that a read is about to begin; its receipt id. Raises EvidenceUnavailable."""
-        return self._append(EventType.STARTED, self._document(statement), None)
+        personal = self._personal(statement)
+        return self._events.write(EventType.STARTED, self._fields(statement), personal)
 
     def refused(self, statement: Statement, refusal: MeshError) -> str:
         """Record a refusal; its receipt id. Raises EvidenceUnavailable."""
         listed = refusal.metadata.get("reasons", "")
-        document = self._document(statement) | {
+        fields = self._fields(statement) | {
             "reasons": listed.split(",") if listed else [refusal.reason_id],
             "message": refusal.message[:MAX_MESSAGE],
         }
-        return self._append(EventType.REFUSED, document, None)
+        return self._events.write(EventType.REFUSED, fields, self._personal(statement))
 
     def completed(self, receipt: str, totals: Totals) -> None:
         """Record that all of a read was handed out. Raises EvidenceUnavailable."""
-        self._append(EventType.COMPLETED, _totals(totals), receipt)
+        self._events.write(EventType.COMPLETED, _totals(totals), receipt=receipt)
 
     def aborted(self, receipt: str, totals: Totals, reason: str) -> None:
         """Record that a read ended early, and why. Raises EvidenceUnavailable."""
-        self._append(EventType.ABORTED, {**_totals(totals), "reason": reason}, receipt)
+        fields = {**_totals(totals), "reason": reason}
+        self._events.write(EventType.ABORTED, fields, receipt=receipt)
 
-    def abort_unfinished(self) -> int:
-        """End what an earlier process left open; how many reads that were.
+    def abort_unfinished(self, receipts: Sequence[str]) -> None:
+        """End what an earlier process left open. Raises EvidenceUnavailable.
 
-        How much of them was handed out is not known, and the event says so.
+        How much of them was handed out is not known, and the events say so.
         """
-        unfinished = self._spool.unfinished()
-        for event in unfinished:
-            self._append(
-                EventType.ABORTED,
-                {"rows": None, "bytes": None, "duration_ms": None, "reason": "agent.restarted"},
-                event.receipt,
-            )
-        return len(unfinished)
+        unknown = {"rows": None, "bytes": None, "duration_ms": None, "reason": "agent.restarted"}
+        for receipt in receipts:
+            self._events.write(EventType.ABORTED, unknown, receipt=receipt)
 
-    def _append(self, kind: EventType, document: Mapping[str, object], receipt: str | None) -> str:
-        event_id = str(uuid7())
-        event = self._spool.append(
-            lambda sequence: UsageEvent(
-                id=event_id,
-                source=self._source,
-                type=kind,
-                time=self._now(),
-                sequence=sequence,
-                receipt=receipt or event_id,
-                data=document,
-            )
-        )
-        return event.receipt
-
-    def _document(self, statement: Statement) -> dict[str, object]:
+    def _personal(self, statement: Statement) -> Personal:
+        """Who read from where, and the inputs of the decisions, which name the reader too."""
         principal = statement.context.caller.principal
-        return {
-            "statement": statement.sql,
-            "purpose": statement.context.purpose,
+        fields = {
             "principal": {
                 "kind": principal.kind.value,
                 "subject": principal.subject,
                 "teams": list(principal.teams),
             },
             "client": statement.context.client,
+            "inputs": [decision.decided.document for decision in statement.decisions],
+        }
+        return Personal(fields, self._keys.key(principal.reference))
+
+    def _fields(self, statement: Statement) -> dict[str, object]:
+        return {
+            "statement": statement.sql,
+            "purpose": statement.context.purpose,
             "revision": statement.revision,
             "decisions": [self._decision(decision) for decision in statement.decisions],
         }
@@ -113,18 +100,19 @@ class Receipts:
             "dataset": made.dataset.name,
             "agreement": made.agreement.id if made.agreement is not None else None,
             "contract_version": made.contract.version,
-            "input": made.decided.document,
             "decision": decision_document(made.decided.decision),
             "policy_digest": made.decided.policy_digest,
             "engine": self._engine,
             "columns": [
                 {
-                    "column": column,
-                    "mask": choices[class_id].mask.value,
-                    "rules": list(choices[class_id].rules),
+                    "column": column.name,
+                    "classification": column.classification.value,
+                    "category": column.category,
+                    "mask": choice.mask.value,
+                    "rules": list(choice.rules),
                 }
-                for column, class_id in made.input.classes.items()
-                if class_id in choices
+                for column in made.dataset.columns
+                if (choice := choices.get(made.input.classes[column.name])) is not None
             ],
         }
 

@@ -52,6 +52,24 @@ class Files:
         temporary.replace(path)
         self.sync_folder(path.parent)
 
+    def destroy(self, path: Path) -> None:
+        """Overwrite a file and remove it durably; no error when it is gone already.
+
+        On a file system or disk that writes elsewhere each time, the old bytes may stay until
+        they are reused: keep keys on an encrypted volume.
+        """
+        try:
+            descriptor = os.open(path, os.O_WRONLY)
+        except FileNotFoundError:
+            return
+        try:
+            self.write(descriptor, bytes(os.fstat(descriptor).st_size))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        path.unlink()
+        self.sync_folder(path.parent)
+
     def sync_folder(self, folder: Path) -> None:
         """Names made or removed in the folder are on the disk."""
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

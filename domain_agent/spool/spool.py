@@ -2,19 +2,29 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from domain_agent.spool.files import Files
-from domain_agent.spool.records import frame
-from domain_agent.spool.segments import Segment, load_segments, segment_path
+from domain_agent.spool.records import MAX_PAYLOAD, frame
+from domain_agent.spool.segments import (
+    Segment,
+    SpoolDamaged,
+    header,
+    load_segments,
+    segment_path,
+)
 from mesh.errors import EvidenceUnavailable
-from mesh.evidence.codec import decode_event, encode_event
+from mesh.evidence.checkpoints import Checkpoint
+from mesh.evidence.codec import Draft, decode_event
 from mesh.evidence.events import EventType, UsageEvent
+from mesh.evidence.merkle import Frontier, leaf_hash
 
 log = logging.getLogger(__name__)
 
+# Room is left for the fields around an event's data.
+MAX_DATA = MAX_PAYLOAD - 2_000
 _ENDS = frozenset({EventType.COMPLETED, EventType.ABORTED})
 
 
@@ -29,45 +39,52 @@ class SpoolLimits:
 
 @dataclass(slots=True)
 class _Pending:
-    event: UsageEvent
-    record: bytes
+    draft: Draft
+    sequence: int = 0
     done: bool = False
     error: Exception | None = field(default=None)
 
 
 class Spool:
-    """Append-only log of usage events with group commit; thread-safe.
+    """Append-only log of usage events with group commit, and its Merkle tree; thread-safe.
 
     A failed write or fsync is never taken for success: what it covered is cut off, its callers
-    get EvidenceUnavailable, and the next append tries anew on a new segment.
+    get EvidenceUnavailable, and the next append tries anew. `signed` is the head that the agent
+    signed last: a log on disk that does not go on from it is damaged.
     """
 
-    def __init__(self, folder: Path, files: Files, limits: SpoolLimits) -> None:
+    def __init__(
+        self, folder: Path, files: Files, limits: SpoolLimits, signed: Checkpoint | None = None
+    ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._files, self._limits = folder, files, limits
         self._mark = folder / "acknowledged"
-        self._acknowledged = int(self._mark.read_text()) if self._mark.exists() else 0
-        self._segments, events = load_segments(folder, files)
-        self._next = self._segments[-1].next if self._segments else self._acknowledged + 1
-        self._open: dict[str, UsageEvent] = {}
-        for event in events:
-            self._track(event)
+        loaded = load_segments(folder, files, signed)
+        self._segments, self._frontier = loaded.segments, loaded.frontier
+        self._acknowledged = self._read_mark()
+        self._used = sum(segment.size for segment in self._segments)
+        self._open: dict[str, int] = {}
+        for place in loaded.places:
+            self._track(place.receipt, place.sequence, place.type)
         self._pending: list[_Pending] = []
         self._state, self._commit = threading.Lock(), threading.Lock()
         self._changed = threading.Condition(self._state)
         self._descriptor: int | None = None
 
-    def append(self, number: Callable[[int], UsageEvent]) -> UsageEvent:
-        """Make the event durable; `number` builds it for the sequence it gets.
+    def append(self, draft: Draft) -> int:
+        """Make the event durable; the sequence it got.
 
         Raises EvidenceUnavailable when it is not durable; then it is not in the log either.
         """
+        if len(draft.data) > MAX_DATA:
+            raise EvidenceUnavailable(
+                f"this read's evidence has {len(draft.data)} bytes, more than the {MAX_DATA} that "
+                "are kept of one event, so no data leaves; ask for less in one statement"
+            )
+        pending = _Pending(draft)
         with self._state:
-            event = number(self._next)
-            self._admit(event)
-            pending = _Pending(event, frame(encode_event(event)))
+            self._admit(draft)
             self._pending.append(pending)
-            self._next += 1
         with self._commit:
             if not pending.done:
                 self._flush()
@@ -76,20 +93,27 @@ class Spool:
                 "the agent can't make this read's evidence durable, so no data leaves; "
                 "its operator must look at the disk"
             ) from pending.error
-        return event
+        return pending.sequence
 
-    def unfinished(self) -> list[UsageEvent]:
-        """The `read.started` events whose read has no end yet."""
+    @property
+    def head(self) -> Frontier:
+        """The tree over every durable event; its size is the last sequence."""
+        return self._frontier
+
+    def unfinished(self) -> list[str]:
+        """The receipts of reads that have no end yet."""
         with self._state:
-            return list(self._open.values())
+            return list(self._open)
 
     def read_after(self, sequence: int, most: int) -> list[UsageEvent]:
         """Durable events that follow a sequence, at most about that many bytes."""
+        return [decode_event(record) for record in self.read_records_after(sequence, most)]
+
+    def read_records_after(self, sequence: int, most: int) -> list[bytes]:
+        """The records of durable events that follow a sequence, at most about that many bytes."""
         with self._state:
             segment = next((s for s in self._segments if s.first <= sequence + 1 < s.next), None)
-        if segment is None:
-            return []
-        return [decode_event(payload) for payload in segment.read(sequence + 1, most)]
+        return [] if segment is None else segment.read(sequence + 1, most)
 
     def holds(self, sequence: int) -> bool:
         """Whether the event of that sequence is still on disk."""
@@ -99,7 +123,7 @@ class Spool:
     def wait_after(self, sequence: int, seconds: float) -> bool:
         """Wait until an event follows the sequence; False when none does in that time."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._durable > sequence, seconds)
+            return self._changed.wait_for(lambda: self._frontier.size > sequence, seconds)
 
     def acknowledge(self, sequence: int) -> None:
         """Remember that everything up to a sequence is stored downstream, and drop what may go.
@@ -114,11 +138,12 @@ class Spool:
             self._files.replace(self._mark, str(gone[-1].next - 1).encode())
             with self._state:
                 del self._segments[: len(gone)]
+                self._used -= sum(segment.size for segment in gone)
             for segment in gone:
                 segment.path.unlink()
 
     def _prunable(self, sequence: int) -> list[Segment]:
-        first_open = min((e.sequence for e in self._open.values()), default=sequence + 1)
+        first_open = min(self._open.values(), default=sequence + 1)
         floor = min(sequence, first_open - 1)
         return [segment for segment in self._segments[:-1] if segment.next - 1 <= floor]
 
@@ -130,46 +155,59 @@ class Spool:
     @property
     def backlog(self) -> int:
         """How many durable events are not stored downstream yet."""
-        with self._state:
-            return self._durable - self._acknowledged
+        return self._frontier.size - self._acknowledged
 
-    @property
-    def _durable(self) -> int:
-        return self._segments[-1].next - 1 if self._segments else self._acknowledged
+    def _read_mark(self) -> int:
+        mark = int(self._mark.read_text()) if self._mark.exists() else 0
+        if mark > self._frontier.size:
+            raise SpoolDamaged(
+                f"{self._folder}: evidence {self._frontier.size + 1} to {mark} was sent, and is "
+                "missing here; numbering can't go on from before it"
+            )
+        return mark
 
-    def _admit(self, event: UsageEvent) -> None:
-        used = sum(segment.size for segment in self._segments)
-        room = self._limits.quota + (self._limits.reserve if event.type in _ENDS else 0)
-        if used >= room:
+    def _admit(self, draft: Draft) -> None:
+        room = self._limits.quota + (self._limits.reserve if draft.type in _ENDS else 0)
+        if self._used >= room:
             raise EvidenceUnavailable(
                 f"the agent's evidence fills its quota of {self._limits.quota} bytes, so no data "
-                "leaves; it recovers when the control plane has taken the backlog"
+                "leaves; it recovers when the backlog is stored downstream"
             )
 
-    def _track(self, event: UsageEvent) -> None:
-        if event.type is EventType.STARTED:
-            self._open[event.receipt] = event
+    def _track(self, receipt: str, sequence: int, kind: EventType) -> None:
+        if kind is EventType.STARTED:
+            self._open[receipt] = sequence
         else:
-            self._open.pop(event.receipt, None)
+            self._open.pop(receipt, None)
 
     def _flush(self) -> None:
+        """Write what waits as one batch; the caller holds the commit lock."""
         with self._state:
             batch, self._pending = self._pending, []
         try:
-            segment, descriptor = self._writable(batch[0].event.sequence)
-            self._files.write(descriptor, b"".join(item.record for item in batch))
+            records = [
+                item.draft.record(sequence)
+                for sequence, item in enumerate(batch, self._frontier.size + 1)
+            ]
+            framed = [frame(record) for record in records]
+            frontier = self._frontier.extend(map(leaf_hash, records))
+            segment, descriptor = self._writable()
+            self._files.write(descriptor, b"".join(framed))
             self._files.sync(descriptor)
         except Exception as error:  # noqa: BLE001 - whatever it is, the events are not durable
             self._fail(batch, error)
             return
         with self._changed:
-            for item in batch:
-                segment.ends.append(segment.size + len(item.record))
-                self._track(item.event)
+            for item, record in zip(batch, framed, strict=True):
+                item.sequence = segment.next
+                segment.ends.append(segment.size + len(record))
+                self._track(item.draft.receipt, item.sequence, item.draft.type)
+                self._used += len(record)
                 item.done = True
+            self._frontier = frontier
             self._changed.notify_all()
 
-    def _writable(self, sequence: int) -> tuple[Segment, int]:
+    def _writable(self) -> tuple[Segment, int]:
         if self._descriptor is not None and self._segments[-1].size < self._limits.segment:
             return self._segments[-1], self._descriptor
         self._close_descriptor()
@@ -179,21 +217,34 @@ class Spool:
         if last is not None and last.size < self._limits.segment:
             self._descriptor = self._files.open(last.path)
             return last, self._descriptor
-        segment = Segment(segment_path(self._folder, sequence), sequence)
-        self._descriptor = self._files.create(segment.path)
+        return self._begin_segment()
+
+    def _begin_segment(self) -> tuple[Segment, int]:
+        first, head = self._frontier.size + 1, header(self._frontier)
+        path = segment_path(self._folder, first)
+        # One that never got its header can stand there from a disk that failed.
+        path.unlink(missing_ok=True)
+        descriptor = self._files.create(path)
+        try:
+            self._files.write(descriptor, head)
+            self._files.sync(descriptor)
+        except BaseException:
+            self._files.close(descriptor)
+            raise
+        segment = Segment(path, first, len(head))
         with self._state:
             self._segments.append(segment)
-        return segment, self._descriptor
+            self._used += len(head)
+        self._descriptor = descriptor
+        return segment, descriptor
 
-    def _fail(self, batch: list[_Pending], error: Exception) -> None:
-        """Nothing of the batch, nor of what was numbered after it, is in the log."""
+    def _fail(self, batch: Iterable[_Pending], error: Exception) -> None:
+        """Nothing of the batch is in the log."""
         log.error("evidence can't be written: %s", error)
         self._close_descriptor()
         with self._state:
-            for item in [*batch, *self._pending]:
+            for item in batch:
                 item.done, item.error = True, error
-            self._pending = []
-            self._next = batch[0].event.sequence
 
     def _close_descriptor(self) -> None:
         if self._descriptor is not None:

@@ -16,6 +16,12 @@ class RequestInvalid(Invalid):
     reason = "request.invalid"
 
 
+class ErasureOpen(Precondition):
+    """The principal still has agreements that are requested or active; end them first."""
+
+    reason = "erasure.open"
+
+
 class RequestTooLarge(Exhausted):
     """The request is larger than the service accepts."""
 

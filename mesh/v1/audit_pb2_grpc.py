@@ -45,16 +45,6 @@ class AuditServiceStub:
                 request_serializer=mesh_dot_v1_dot_audit__pb2.ReportEvidenceRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_audit__pb2.ReportEvidenceResponse.FromString,
                 _registered_method=True)
-        self.ErasePrincipal = channel.unary_unary(
-                '/mesh.v1.AuditService/ErasePrincipal',
-                request_serializer=mesh_dot_v1_dot_audit__pb2.ErasePrincipalRequest.SerializeToString,
-                response_deserializer=mesh_dot_v1_dot_audit__pb2.ErasePrincipalResponse.FromString,
-                _registered_method=True)
-        self.ListErasures = channel.unary_unary(
-                '/mesh.v1.AuditService/ListErasures',
-                request_serializer=mesh_dot_v1_dot_audit__pb2.ListErasuresRequest.SerializeToString,
-                response_deserializer=mesh_dot_v1_dot_audit__pb2.ListErasuresResponse.FromString,
-                _registered_method=True)
         self.ListLogs = channel.unary_unary(
                 '/mesh.v1.AuditService/ListLogs',
                 request_serializer=mesh_dot_v1_dot_audit__pb2.ListLogsRequest.SerializeToString,
@@ -105,20 +95,6 @@ class AuditServiceServicer:
 
     def ReportEvidence(self, request, context):
         """ReportEvidence takes the calling agent's word on its log, and tells it whose keys to destroy. It does not share the events' channel, so that it can witness it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ErasePrincipal(self, request, context):
-        """ErasePrincipal destroys the keys of a principal's personal fields here and at every agent, and blanks what is indexed of it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListErasures(self, request, context):
-        """ListErasures returns the erasures and which agents have yet to confirm them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,16 +161,6 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ReportEvidence,
                     request_deserializer=mesh_dot_v1_dot_audit__pb2.ReportEvidenceRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_audit__pb2.ReportEvidenceResponse.SerializeToString,
-            ),
-            'ErasePrincipal': grpc.unary_unary_rpc_method_handler(
-                    servicer.ErasePrincipal,
-                    request_deserializer=mesh_dot_v1_dot_audit__pb2.ErasePrincipalRequest.FromString,
-                    response_serializer=mesh_dot_v1_dot_audit__pb2.ErasePrincipalResponse.SerializeToString,
-            ),
-            'ListErasures': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListErasures,
-                    request_deserializer=mesh_dot_v1_dot_audit__pb2.ListErasuresRequest.FromString,
-                    response_serializer=mesh_dot_v1_dot_audit__pb2.ListErasuresResponse.SerializeToString,
             ),
             'ListLogs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListLogs,
@@ -287,60 +253,6 @@ class AuditService:
             '/mesh.v1.AuditService/ReportEvidence',
             mesh_dot_v1_dot_audit__pb2.ReportEvidenceRequest.SerializeToString,
             mesh_dot_v1_dot_audit__pb2.ReportEvidenceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ErasePrincipal(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mesh.v1.AuditService/ErasePrincipal',
-            mesh_dot_v1_dot_audit__pb2.ErasePrincipalRequest.SerializeToString,
-            mesh_dot_v1_dot_audit__pb2.ErasePrincipalResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListErasures(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mesh.v1.AuditService/ListErasures',
-            mesh_dot_v1_dot_audit__pb2.ListErasuresRequest.SerializeToString,
-            mesh_dot_v1_dot_audit__pb2.ListErasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,10 +37,6 @@ class AuditServiceStub:
     """AppendEvents stores an agent's usage events in order, once each, and acknowledges the last sequence stored."""
     ReportEvidence: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ReportEvidenceRequest, _audit_pb2.ReportEvidenceResponse]
     """ReportEvidence takes the calling agent's word on its log, and tells it whose keys to destroy. It does not share the events' channel, so that it can witness it."""
-    ErasePrincipal: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ErasePrincipalRequest, _audit_pb2.ErasePrincipalResponse]
-    """ErasePrincipal destroys the keys of a principal's personal fields here and at every agent, and blanks what is indexed of it."""
-    ListErasures: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListErasuresRequest, _audit_pb2.ListErasuresResponse]
-    """ListErasures returns the erasures and which agents have yet to confirm them."""
     ListLogs: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListLogsRequest, _audit_pb2.ListLogsResponse]
     """ListLogs returns how far each agent's log is stored, witnessed and checked."""
     ReadLog: _grpc.UnaryStreamMultiCallable[_audit_pb2.ReadLogRequest, _audit_pb2.ReadLogResponse]
@@ -65,10 +61,6 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """AppendEvents stores an agent's usage events in order, once each, and acknowledges the last sequence stored."""
     ReportEvidence: _aio.UnaryUnaryMultiCallable[_audit_pb2.ReportEvidenceRequest, _audit_pb2.ReportEvidenceResponse]  # type: ignore[assignment]
     """ReportEvidence takes the calling agent's word on its log, and tells it whose keys to destroy. It does not share the events' channel, so that it can witness it."""
-    ErasePrincipal: _aio.UnaryUnaryMultiCallable[_audit_pb2.ErasePrincipalRequest, _audit_pb2.ErasePrincipalResponse]  # type: ignore[assignment]
-    """ErasePrincipal destroys the keys of a principal's personal fields here and at every agent, and blanks what is indexed of it."""
-    ListErasures: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListErasuresRequest, _audit_pb2.ListErasuresResponse]  # type: ignore[assignment]
-    """ListErasures returns the erasures and which agents have yet to confirm them."""
     ListLogs: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListLogsRequest, _audit_pb2.ListLogsResponse]  # type: ignore[assignment]
     """ListLogs returns how far each agent's log is stored, witnessed and checked."""
     ReadLog: _aio.UnaryStreamMultiCallable[_audit_pb2.ReadLogRequest, _audit_pb2.ReadLogResponse]  # type: ignore[assignment]
@@ -102,22 +94,6 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ReportEvidenceResponse, _abc.Awaitable[_audit_pb2.ReportEvidenceResponse]]:
         """ReportEvidence takes the calling agent's word on its log, and tells it whose keys to destroy. It does not share the events' channel, so that it can witness it."""
-
-    @_abc_1.abstractmethod
-    def ErasePrincipal(
-        self,
-        request: _audit_pb2.ErasePrincipalRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_audit_pb2.ErasePrincipalResponse, _abc.Awaitable[_audit_pb2.ErasePrincipalResponse]]:
-        """ErasePrincipal destroys the keys of a principal's personal fields here and at every agent, and blanks what is indexed of it."""
-
-    @_abc_1.abstractmethod
-    def ListErasures(
-        self,
-        request: _audit_pb2.ListErasuresRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_audit_pb2.ListErasuresResponse, _abc.Awaitable[_audit_pb2.ListErasuresResponse]]:
-        """ListErasures returns the erasures and which agents have yet to confirm them."""
 
     @_abc_1.abstractmethod
     def ListLogs(

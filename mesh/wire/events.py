@@ -1,6 +1,7 @@
 """Usage events on the wire."""
 
 import json
+from collections.abc import Mapping
 
 from mesh.errors import EvidenceInvalid
 from mesh.evidence.canonical import canonical
@@ -9,8 +10,10 @@ from mesh.v1 import audit_pb2
 from mesh.wire.times import from_timestamp, to_timestamp
 
 
-def event_to_proto(event: UsageEvent) -> audit_pb2.UsageEvent:
-    """The event; its data as canonical JSON."""
+def event_to_proto(
+    event: UsageEvent, personal: Mapping[str, object] | None = None
+) -> audit_pb2.UsageEvent:
+    """The event, its data as canonical JSON; in answers with what the data seals, if it opened."""
     return audit_pb2.UsageEvent(
         id=event.id,
         source=event.source,
@@ -19,6 +22,7 @@ def event_to_proto(event: UsageEvent) -> audit_pb2.UsageEvent:
         sequence=event.sequence,
         receipt=event.receipt,
         data=canonical(event.data),
+        personal=b"" if personal is None else canonical(personal),
     )
 
 
@@ -45,3 +49,17 @@ def event_from_proto(message: audit_pb2.UsageEvent) -> UsageEvent:
         receipt=message.receipt,
         data=data,
     )
+
+
+def personal_from_proto(message: audit_pb2.UsageEvent) -> dict[str, object]:
+    """What an answer opened of an event; empty when it did not. Raises EvidenceInvalid."""
+    if not message.personal:
+        return {}
+    try:
+        fields = json.loads(message.personal)
+    except (ValueError, RecursionError) as error:
+        raise EvidenceInvalid(
+            f"the personal fields of event {message.sequence} are no JSON",
+            sequence=str(message.sequence),
+        ) from error
+    return fields if isinstance(fields, dict) else {}

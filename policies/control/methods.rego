@@ -52,8 +52,8 @@ agent_methods := {
 # People with one of these duties.
 duty_methods := {
 	"/mesh.v1.AgentService/CreateJoinToken": {"admin": true},
-	"/mesh.v1.AuditService/ErasePrincipal": {"admin": true},
-	"/mesh.v1.AuditService/ListErasures": {"admin": true, "auditor": true, "security": true},
+	"/mesh.v1.ErasureService/ErasePrincipal": {"admin": true},
+	"/mesh.v1.ErasureService/ListErasures": {"admin": true, "auditor": true, "security": true},
 	"/mesh.v1.AuditService/ReadLog": {"admin": true, "auditor": true, "security": true},
 	"/mesh.v1.ContractService/PublishContract": {"admin": true},
 	"/mesh.v1.PurposeService/AddPurpose": {"admin": true, "security": true},

@@ -10,17 +10,17 @@ from pathlib import Path
 from domain_agent.flight.ports import ReadContext
 from domain_agent.reads.deciding import DatasetDecision
 from domain_agent.reads.receipts import Receipts, Statement, Totals
-from domain_agent.spool.files import Files
 from domain_agent.spool.records import frame
-from domain_agent.spool.spool import Spool, SpoolLimits
 from mesh.decisions.deciding import Decided
 from mesh.decisions.values import Decision, MaskChoice
 from mesh.evidence.codec import encode_event
+from mesh.evidence.events import EventType
 from mesh.identity.principal import Caller, Principal, PrincipalKind, domain_audience
 from mesh.masks import Mask
 from tests.bench.decided import CONTRACT, NOW, agreement, asked
 from tests.bench.measuring import Figure, Section, Spread, alternate, percentiles, timed
 from tests.bench.surroundings import Surroundings
+from tests.unit.reads.recording import recording
 
 _ALONE, _THREADS, _EACH = 300, 32, 40
 _SQL = "SELECT name, email, country FROM bookings.reservations.passengers WHERE carrier = $1"
@@ -28,11 +28,11 @@ _SQL = "SELECT name, email, country FROM bookings.reservations.passengers WHERE 
 
 def evidence(given: Surroundings) -> list[Section]:
     """Events as a read makes them: one that it started, one that it completed."""
-    spool = Spool(given.folder / "spool", Files(), SpoolLimits())
-    receipts = Receipts("/agents/bookings/bookings-1", "regopy", spool, lambda: NOW)
+    made = recording(given.folder, lambda: NOW)
+    receipts = made.receipts
     statement = _statement()
     receipts.completed(receipts.started(statement), Totals(1, 1, 1))
-    event = spool.read_after(0, 1)[0]
+    event = next(event for event in made.reads() if event.type is EventType.STARTED)
     record = frame(encode_event(event))
     runs: dict[str, Callable[[], list[float]]] = {
         "started, 1 thread": lambda: _appended(receipts, statement),

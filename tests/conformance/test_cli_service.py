@@ -14,6 +14,7 @@ from tests.unit.cli import evidence, samples
 from tests.unit.cli.terminal import Clock, Outcome, runner
 from tests.unit.control_plane.documents import contract
 from tests.unit.control_plane.running import Plane, running
+from tests.unit.control_plane.sealing import sealed
 
 ASK = (
     "access", "request", "bookings.reservations", "--role", "analyst", "--purpose",
@@ -180,7 +181,12 @@ def test_changes_are_in_the_audit(published: People) -> None:
 
 def test_an_agents_evidence_is_explained_and_decided_anew(published: People, plane: Plane) -> None:
     agent = plane.agent()
+    agent_name = "bookings/bookings-1"
     events = evidence.allowed_receipt().events
+    for event in events:
+        if event.personal:
+            data, inputs = json.loads(event.data), json.loads(event.personal)["inputs"]
+            event.data = sealed(event.id, agent_name, "ana", data, inputs)
     agent.audit.AppendEvents(audit_pb2.AppendEventsRequest(events=events))
     told = published.told("ada", "why", samples.RECEIPT_ID)
     assert told["state"] == "completed"

@@ -1,6 +1,5 @@
 """The control plane's main line, over real gRPC."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from mesh.wire.snapshots import entries_from_proto, envelope_from_proto
 from mesh.wire.times import to_timestamp
 from tests.unit.control_plane.documents import contract
 from tests.unit.control_plane.running import Plane, enrol, running
+from tests.unit.control_plane.sealing import sealed
 from tests.unit.control_plane.streams import SyncStream
 
 
@@ -74,7 +74,6 @@ def test_from_a_published_contract_to_a_read_in_the_audit(plane: Plane) -> None:
     data = {
         "statement": "SELECT id FROM passengers",
         "purpose": "crew-planning",
-        "principal": {"kind": "user", "subject": "ana", "teams": []},
         "decisions": [
             {"product": "bookings.reservations", "dataset": "passengers", "agreement": asked.id}
         ],
@@ -86,7 +85,7 @@ def test_from_a_published_contract_to_a_read_in_the_audit(plane: Plane) -> None:
         time=to_timestamp(datetime.now(UTC)),
         sequence=1,
         receipt="r1",
-        data=json.dumps(data).encode(),
+        data=sealed("r1", "bookings/bookings-1", "ana", data),
     )
     stored = agent.audit.AppendEvents(audit_pb2.AppendEventsRequest(events=[event]))
     assert stored.stored_sequence == 1

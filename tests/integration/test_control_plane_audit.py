@@ -28,6 +28,7 @@ from mesh.wire.times import to_duration, to_timestamp
 from tests.unit.control_plane.cutting import cut_off
 from tests.unit.control_plane.documents import contract
 from tests.unit.control_plane.running import Client, Plane, error_of, eventually, running
+from tests.unit.control_plane.sealing import sealed
 
 BASE = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -53,10 +54,12 @@ def event(
         document = {
             "statement": "SELECT id FROM passengers",
             "purpose": "crew-planning",
-            "principal": {"kind": "user", "subject": user, "teams": []},
             "decisions": [{"product": product, "dataset": "passengers"}],
             **data,
         }
+    content = json.dumps(document).encode()
+    if kind in ("started", "refused"):
+        content = sealed(f"{agent}-{sequence}", agent, user, document)
     return audit_pb2.UsageEvent(
         id=f"{agent}-{sequence}",
         source=f"/agents/{agent}",
@@ -64,7 +67,7 @@ def event(
         time=to_timestamp(BASE + timedelta(seconds=sequence)),
         sequence=sequence,
         receipt=receipt or f"{agent}-{sequence}",
-        data=json.dumps(document).encode(),
+        data=content,
     )
 
 
@@ -130,6 +133,7 @@ def test_a_receipt_id_that_another_agent_used_first_blocks_and_mixes_nothing(
     started = event(1)
     squat = event(1, "started", started.receipt, rogue, user="eve")
     squat.id = started.receipt
+    squat.data = sealed(squat.id, rogue, "eve", {"purpose": "mischief"})
     append(squatter, squat, event(2, "aborted", started.receipt, rogue, reason="mischief"))
     assert append(victim, started) == 1
     assert append(victim, event(2, "completed", started.receipt, rows=42)) == 2

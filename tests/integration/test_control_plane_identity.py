@@ -154,7 +154,7 @@ def test_an_agent_enrols_once_and_again_with_the_same_key(plane: Plane) -> None:
     token = join_token(plane)
     first = enrol(plane, "bookings", "again-1", key, token)
     assert first.domain == "bookings"
-    assert sorted(trusted.use for trusted in first.keys) == ["snapshot", "token"]
+    assert sorted(trusted.use for trusted in first.keys) == ["evidence", "snapshot", "token"]
     assert enrol(plane, "bookings", "again-1", key, token) == first
     assert enrol(plane, "bookings", "again-1", key) == first
     changes = plane.admin.audit.ListEntries(

@@ -13,6 +13,7 @@ def upgrade() -> None:
     """Create every table, and the one row whose lock orders commits."""
     _timeline()
     _audit()
+    _vault()
     _governance()
     _agreements()
     _policies()
@@ -32,6 +33,9 @@ def downgrade() -> None:
         "purpose",
         "agreement_read",
         "receipt",
+        "erasure_agent",
+        "erasure",
+        "principal_key",
         "usage_event",
         "entry_product",
         "entry",
@@ -100,7 +104,10 @@ def _audit() -> None:
         sa.Column("agent", TEXT, primary_key=True),
         sa.Column("state", TEXT, nullable=False),
         sa.Column("actor", TEXT, nullable=False),
+        sa.Column("key", TEXT, nullable=False),
     )
+    op.create_index("receipt_by_actor", "receipt", ["actor"])
+    op.create_index("receipt_by_key", "receipt", ["domain", "agent", "key"])
     op.create_table(
         "agreement_read",
         sa.Column("agreement", TEXT, primary_key=True),
@@ -109,6 +116,36 @@ def _audit() -> None:
         sa.Column("receipt", TEXT, primary_key=True),
         sa.Column("time", sa.BigInteger, nullable=False),
     )
+
+
+def _vault() -> None:
+    op.create_table(
+        "principal_key",
+        sa.Column("domain", TEXT, primary_key=True),
+        sa.Column("agent", TEXT, primary_key=True),
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("principal", TEXT, nullable=False),
+        sa.Column("quarter", TEXT, nullable=False),
+        sa.Column("wrapped", sa.LargeBinary, nullable=False),
+        sa.Column("received", sa.BigInteger, nullable=False),
+    )
+    op.create_index("principal_key_by_principal", "principal_key", ["principal"])
+    op.create_table(
+        "erasure",
+        sa.Column("id", TEXT, primary_key=True),
+        sa.Column("principal", TEXT),
+        sa.Column("reason", TEXT, nullable=False),
+        sa.Column("requested", sa.BigInteger, nullable=False),
+        sa.Column("completed", sa.BigInteger),
+        sa.Column("keys", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "erasure_agent",
+        sa.Column("erasure", TEXT, sa.ForeignKey("erasure.id"), primary_key=True),
+        sa.Column("domain", TEXT, primary_key=True),
+        sa.Column("agent", TEXT, primary_key=True),
+    )
+    op.create_index("erasure_agent_by_agent", "erasure_agent", ["domain", "agent"])
 
 
 def _governance() -> None:

@@ -106,7 +106,6 @@ def decided(decision: dict[str, object]) -> dict[str, object]:
         "dataset": "passengers",
         "agreement": AGREEMENT_ID if allowed else None,
         "contract_version": "1.0.0",
-        "input": INPUT if allowed else {**INPUT, "agreement": None},
         "decision": decision,
         "policy_digest": POLICY.digest,
         "engine": "regopy",
@@ -119,8 +118,21 @@ def decided(decision: dict[str, object]) -> dict[str, object]:
     }
 
 
+def _personal(decision: dict[str, object]) -> dict[str, object]:
+    allowed = decision["allow"] is True
+    return {
+        "principal": {"kind": "user", "subject": "ana", "teams": ["ops"]},
+        "client": "127.0.0.1",
+        "inputs": [INPUT if allowed else {**INPUT, "agreement": None}],
+    }
+
+
 def _event(
-    sequence: int, kind: EventType, data: Mapping[str, object], seconds: int
+    sequence: int,
+    kind: EventType,
+    data: Mapping[str, object],
+    seconds: int,
+    personal: Mapping[str, object] | None = None,
 ) -> audit_pb2.UsageEvent:
     return audit_pb2.UsageEvent(
         id=RECEIPT_ID if sequence == 1 else RECEIPT_ID.replace("a", "b"),
@@ -130,6 +142,7 @@ def _event(
         sequence=sequence,
         receipt=RECEIPT_ID,
         data=canonical(data),
+        personal=canonical(personal) if personal is not None else b"",
     )
 
 
@@ -137,8 +150,6 @@ def _opening(decision: dict[str, object]) -> dict[str, object]:
     return {
         "statement": "SELECT * FROM passengers LIMIT ?",
         "purpose": "crew-planning",
-        "principal": {"kind": "user", "subject": "ana", "teams": ["ops"]},
-        "client": "127.0.0.1",
         "revision": 9,
         "decisions": [decided(decision)],
     }
@@ -153,7 +164,7 @@ def allowed_receipt(decision: dict[str, object] = ALLOWED) -> audit_pb2.Receipt:
         agent="bookings-1",
         state="completed",
         events=[
-            _event(1, EventType.STARTED, _opening(decision), 0),
+            _event(1, EventType.STARTED, _opening(decision), 0, _personal(decision)),
             _event(2, EventType.COMPLETED, totals, 1),
         ],
     )
@@ -163,14 +174,14 @@ def refused_receipt(decision: dict[str, object] = DENIED) -> audit_pb2.Receipt:
     """A read that was refused."""
     data = _opening(decision) | {
         "reasons": ["agreement.missing"],
-        "message": "no agreement lets user:ana read bookings.reservations",
+        "message": "no agreement lets the reader read bookings.reservations",
     }
     return audit_pb2.Receipt(
         id=RECEIPT_ID,
         domain="bookings",
         agent="bookings-1",
         state="refused",
-        events=[_event(1, EventType.REFUSED, data, 0)],
+        events=[_event(1, EventType.REFUSED, data, 0, _personal(decision))],
     )
 
 

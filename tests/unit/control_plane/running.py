@@ -24,6 +24,7 @@ from mesh.v1 import (
     agents_pb2,
     agents_pb2_grpc,
     agreements_pb2_grpc,
+    audit_pb2,
     audit_pb2_grpc,
     contracts_pb2_grpc,
     identity_pb2,
@@ -34,6 +35,7 @@ from mesh.v1 import (
     status_pb2_grpc,
 )
 from mesh.wire.status import from_rpc_error
+from tests.unit.control_plane.sealing import USERS, wrapped_keys
 
 
 class Clock:
@@ -131,7 +133,10 @@ class Plane:
         key = key or Ed25519PrivateKey.generate()
         enrol(self, domain, agent, key)
         token = agent_token(domain, agent, key, uuid.uuid4().hex, self.clock())
-        return self.client(token)
+        client = self.client(token)
+        keys = wrapped_keys(self.state, f"{domain}/{agent}", USERS)
+        client.audit.ReportEvidence(audit_pb2.ReportEvidenceRequest(keys=keys))
+        return client
 
 
 def enrol(

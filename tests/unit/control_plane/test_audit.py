@@ -30,7 +30,6 @@ STARTED = UsageEvent(
     data={
         "statement": "SELECT 1",
         "purpose": "crew-planning",
-        "principal": {"kind": "user", "subject": "ana", "teams": ["ops"]},
         "decisions": [
             {"product": "bookings.reservations", "dataset": "passengers", "agreement": "a2"},
             {"product": "bookings.fares", "dataset": "fares", "agreement": "a1"},
@@ -47,7 +46,7 @@ FIELDS = ("principal", "decisions", "purpose", "rows", "bytes", "reason", "reaso
 
 
 def test_a_started_read_shows_who_what_and_why() -> None:
-    read = claims.read_of(STARTED, "bookings", "bookings-1")
+    read = claims.read_of(STARTED, "bookings", "bookings-1", "user:ana")
     assert read.actor == "user:ana"
     assert read.products == ("bookings.fares", "bookings.reservations")
     assert read.purpose == "crew-planning"
@@ -65,17 +64,17 @@ def test_a_refused_read_rests_on_no_agreement() -> None:
         type=EventType.REFUSED,
         data={**STARTED.data, "reasons": ["agreement.missing"], "message": "no agreement"},
     )
-    read = claims.read_of(refused, "bookings", "bookings-1")
+    read = claims.read_of(refused, "bookings", "bookings-1", "user:ana")
     assert (read.reasons, read.summary) == (("agreement.missing",), "no agreement")
     assert claims.used_agreements(refused, {"a1", "a2"}) == ()
 
 
 def test_an_ended_read_shows_its_size_or_its_reason() -> None:
     done = replace(STARTED, type=EventType.COMPLETED, data={"rows": 1234, "bytes": 9, "x": 1})
-    assert claims.read_of(done, "bookings", "bookings-1").rows == 1234
-    assert "1,234 rows" in claims.read_of(done, "bookings", "bookings-1").summary
+    assert claims.read_of(done, "bookings", "bookings-1", "user:ana").rows == 1234
+    assert "1,234 rows" in claims.read_of(done, "bookings", "bookings-1", "user:ana").summary
     left = replace(STARTED, type=EventType.ABORTED, data={"rows": 5, "reason": "client left"})
-    assert "client left" in claims.read_of(left, "bookings", "bookings-1").summary
+    assert "client left" in claims.read_of(left, "bookings", "bookings-1", "user:ana").summary
 
 
 @settings(deadline=None)
@@ -85,9 +84,10 @@ def test_an_ended_read_shows_its_size_or_its_reason() -> None:
 )
 def test_odd_data_is_taken_as_it_comes(kind: EventType, data: dict[str, object]) -> None:
     event = replace(STARTED, type=kind, data=data)
-    read = claims.read_of(event, "bookings", "bookings-1")
+    read = claims.read_of(event, "bookings", "bookings-1", "user:ana")
     assert read.domain == "bookings"
     assert all(isinstance(text, str) for text in (*read.reasons, *read.products, read.summary))
+    assert isinstance(claims.actor_of(data), str)
     claims.change_of(event, "bookings", "bookings-1")
     suspicion = claims.suspicion_of(event, "bookings", "bookings-1", frozenset(), NOW)
     assert suspicion is None or len(suspicion.summary) < 500

@@ -3,20 +3,18 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from domain_agent.flight.ports import ReadContext
 from domain_agent.reads.reading import GovernedReading
-from domain_agent.reads.receipts import Receipts, Statement
-from domain_agent.spool.files import Files
-from domain_agent.spool.spool import Spool, SpoolLimits
+from domain_agent.reads.receipts import Statement
 from domain_agent.worker.running import Batch
 from mesh.errors import EvidenceUnavailable, StatementFailed, StatementRevoked
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.identity.principal import Caller, Principal, PrincipalKind
+from tests.unit.reads.recording import Recording, recording
 from tests.unit.snapshot.scenes import NOW, SetClock
 
 ANA = Caller(Principal(PrincipalKind.USER, "ana"), "mesh:domain:bookings", "t", NOW)
@@ -50,12 +48,12 @@ class Scene:
     revoke_after: int | None = None
     batches: int = 0
     released: threading.Event = field(default_factory=threading.Event)
-    spool: Spool = field(init=False)
+    recording: Recording = field(init=False)
     reading: GovernedReading = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spool = Spool(self.folder / "spool", Files(), SpoolLimits())
-        receipts = Receipts("/agents/bookings/one", "regopy", self.spool, lambda: NOW)
+        self.recording = recording(self.folder, lambda: NOW)
+        receipts = self.recording.receipts
         context = ReadContext(ANA, "crew-planning", frozenset(), "ipv4:127.0.0.1:1")
         receipt = receipts.started(Statement("SELECT $1", context))
         self.reading = GovernedReading(
@@ -73,7 +71,7 @@ class Scene:
             raise StatementRevoked("it was revoked")
 
     def events(self) -> list[UsageEvent]:
-        return self.spool.read_after(0, 1_000_000)
+        return self.recording.reads()
 
 
 def test_a_read_to_the_end_is_completed_with_its_totals(tmp_path: Path) -> None:
@@ -83,7 +81,7 @@ def test_a_read_to_the_end_is_completed_with_its_totals(tmp_path: Path) -> None:
     started, end = scene.events()
     assert (started.type, end.type) == (EventType.STARTED, EventType.COMPLETED)
     assert end.receipt == started.id == scene.reading.receipt
-    assert end.data == {"rows": 7, "bytes": 70, "duration_ms": 0}
+    assert {**end.data, "salt": None} == {"rows": 7, "bytes": 70, "duration_ms": 0, "salt": None}
     assert scene.running.closed == 1
     assert scene.released.is_set()
 
@@ -120,12 +118,12 @@ def test_an_end_that_cannot_be_recorded_is_recorded_at_the_next_start(
     def full(_: object) -> UsageEvent:
         raise EvidenceUnavailable("the disk is full")
 
-    monkeypatch.setattr(scene.spool, "append", full)
+    monkeypatch.setattr(scene.recording.spool, "append", full)
     scene.reading.close(None)
     assert "can't be recorded" in caplog.text
-    again = Spool(tmp_path / "spool", Files(), SpoolLimits())
-    receipts = Receipts("/agents/bookings/one", "regopy", again, lambda: datetime.now(UTC))
-    assert receipts.abort_unfinished() == 1
-    end = again.read_after(1, 1_000_000)[-1]
+    again = recording(tmp_path, lambda: NOW)
+    assert again.spool.unfinished() == [scene.reading.receipt]
+    again.receipts.abort_unfinished(again.spool.unfinished())
+    end = again.reads()[-1]
     assert (end.type, end.data["reason"]) == (EventType.ABORTED, "agent.restarted")
     assert end.data["rows"] is None

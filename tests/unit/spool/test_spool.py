@@ -1,7 +1,8 @@
 """The spool: durable or refused, in order, across restarts, faults and damage."""
 
-from collections.abc import Callable
+import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,24 +11,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain_agent.spool.files import Files
-from domain_agent.spool.segments import SpoolDamaged
-from domain_agent.spool.spool import Spool, SpoolLimits
+from domain_agent.spool.records import frame
+from domain_agent.spool.segments import SpoolDamaged, header, segment_path
+from domain_agent.spool.spool import MAX_DATA, Spool, SpoolLimits
 from mesh.errors import EvidenceUnavailable
+from mesh.evidence.canonical import canonical
+from mesh.evidence.checkpoints import Checkpoint
+from mesh.evidence.codec import Draft, decode_event, encode_event
 from mesh.evidence.events import EventType, UsageEvent
+from mesh.evidence.merkle import Frontier, leaf_hash
 from tests.unit.spool.faults import FailingFiles
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SMALL = SpoolLimits(segment=1_000)
 
 
-def numbered(name: str, kind: EventType = EventType.REFUSED) -> Callable[[int], UsageEvent]:
-    return lambda sequence: UsageEvent(
-        f"{name}-{kind.state}", "/agents/bookings/one", kind, NOW, sequence, name, {"n": name}
+def draft(name: str, kind: EventType = EventType.REFUSED) -> Draft:
+    return Draft(
+        f"{name}-{kind.state}", "/agents/bookings/one", kind, NOW, name, canonical({"n": name})
     )
 
 
-def spool(folder: Path, files: Files | None = None, limits: SpoolLimits = SMALL) -> Spool:
-    return Spool(folder / "spool", files or Files(), limits)
+def write(log: Spool, name: str, kind: EventType = EventType.REFUSED) -> UsageEvent:
+    written = draft(name, kind)
+    return decode_event(written.record(log.append(written)))
+
+
+def spool(
+    folder: Path,
+    files: Files | None = None,
+    limits: SpoolLimits = SMALL,
+    signed: Checkpoint | None = None,
+) -> Spool:
+    return Spool(folder / "spool", files or Files(), limits, signed)
 
 
 def everything(opened: Spool) -> list[UsageEvent]:
@@ -39,17 +55,17 @@ def everything(opened: Spool) -> list[UsageEvent]:
 
 def test_events_survive_a_restart_in_order(tmp_path: Path) -> None:
     first = spool(tmp_path)
-    written = [first.append(numbered(str(n))) for n in range(40)]
+    written = [write(first, str(n)) for n in range(40)]
     assert [event.sequence for event in written] == list(range(1, 41))
     again = spool(tmp_path)
     assert everything(again) == written
-    assert again.append(numbered("next")).sequence == 41
+    assert write(again, "next").sequence == 41
 
 
 def test_many_threads_get_gapless_sequences(tmp_path: Path) -> None:
     shared = spool(tmp_path)
     with ThreadPoolExecutor(16) as pool:
-        written = list(pool.map(lambda n: shared.append(numbered(str(n))), range(400)))
+        written = list(pool.map(lambda n: write(shared, str(n)), range(400)))
     assert sorted(event.sequence for event in written) == list(range(1, 401))
     assert everything(spool(tmp_path)) == sorted(written, key=lambda event: event.sequence)
 
@@ -69,39 +85,39 @@ def test_a_failing_disk_refuses_and_loses_nothing_acknowledged(
     written, refused = [], 0
     for number in range(20):
         try:
-            written.append(faulty.append(numbered(str(number))))
+            written.append(write(faulty, str(number)))
         except EvidenceUnavailable:
             refused += 1
     assert everything(faulty) == written
     recovered = spool(folder)
     assert everything(recovered) == written
-    assert recovered.append(numbered("after")).sequence == len(written) + 1
+    assert write(recovered, "after").sequence == len(written) + 1
     assert refused <= times * 2
 
 
 def test_a_full_quota_refuses_new_reads_but_not_the_ends_of_running_ones(tmp_path: Path) -> None:
-    full = spool(tmp_path, limits=SpoolLimits(quota=600, reserve=10_000, segment=300))
-    started = [full.append(numbered("a", EventType.STARTED))]
+    full = spool(tmp_path, limits=SpoolLimits(quota=800, reserve=10_000, segment=300))
+    started = [write(full, "a", EventType.STARTED)]
     with pytest.raises(EvidenceUnavailable, match="quota"):
         for number in range(20):
-            started.append(full.append(numbered(str(number), EventType.STARTED)))
-    end = full.append(numbered("a", EventType.COMPLETED))
+            started.append(write(full, str(number), EventType.STARTED))
+    end = write(full, "a", EventType.COMPLETED)
     full.acknowledge(end.sequence)
     for event in started:
-        full.append(numbered(event.receipt, EventType.ABORTED))
-    full.acknowledge(full.append(numbered("last", EventType.ABORTED)).sequence)
-    assert full.append(numbered("room again", EventType.STARTED)).sequence > end.sequence
+        write(full, event.receipt, EventType.ABORTED)
+    full.acknowledge(write(full, "last", EventType.ABORTED).sequence)
+    assert write(full, "room again", EventType.STARTED).sequence > end.sequence
 
 
 def test_unfinished_reads_are_known_after_a_restart_even_when_acknowledged(tmp_path: Path) -> None:
     first = spool(tmp_path)
-    started = first.append(numbered("open", EventType.STARTED))
+    started = write(first, "open", EventType.STARTED)
     for number in range(30):
-        first.append(numbered(str(number)))
+        write(first, str(number))
     first.acknowledge(31)
     again = spool(tmp_path)
-    assert again.unfinished() == [started]
-    again.append(numbered("open", EventType.ABORTED))
+    assert again.unfinished() == [started.receipt]
+    write(again, "open", EventType.ABORTED)
     assert again.unfinished() == []
     assert spool(tmp_path).unfinished() == []
 
@@ -109,7 +125,7 @@ def test_unfinished_reads_are_known_after_a_restart_even_when_acknowledged(tmp_p
 def test_acknowledged_segments_are_pruned_and_numbering_goes_on(tmp_path: Path) -> None:
     first = spool(tmp_path)
     for number in range(30):
-        first.append(numbered(str(number)))
+        write(first, str(number))
     before = len(list((tmp_path / "spool").glob("*.log")))
     first.acknowledge(30)
     assert len(list((tmp_path / "spool").glob("*.log"))) == 1 < before
@@ -117,14 +133,90 @@ def test_acknowledged_segments_are_pruned_and_numbering_goes_on(tmp_path: Path) 
     again = spool(tmp_path)
     assert again.read_after(again.acknowledged, 10_000)[-1].sequence == 30
     assert 0 < again.backlog < 10
-    assert again.append(numbered("next")).sequence == 31
+    assert write(again, "next").sequence == 31
+
+
+def checkpoint(log: Spool, size: int | None = None) -> Checkpoint:
+    head = log.head
+    return Checkpoint("bookings", "one", size or head.size, head.root, NOW)
+
+
+def test_the_tree_covers_every_record_and_goes_on_over_restarts_and_pruning(tmp_path: Path) -> None:
+    written, first = [], spool(tmp_path)
+    for number in range(30):
+        written.append(write(first, str(number)))
+    first.acknowledge(30)
+    again = spool(tmp_path, signed=checkpoint(first))
+    written += [write(again, str(number)) for number in range(30, 45)]
+    leaves = [leaf_hash(encode_event(event)) for event in written]
+    assert again.head == Frontier().extend(leaves)
+    assert spool(tmp_path).head == again.head
+
+
+def test_records_that_were_signed_for_and_are_gone_stop_the_agent(tmp_path: Path) -> None:
+    first = spool(tmp_path, limits=SpoolLimits())
+    for number in range(5):
+        write(first, str(number))
+    signed = checkpoint(first)
+    (path,) = (tmp_path / "spool").glob("*.log")
+    # Cut at the end of a record, as somebody would who wants it not to look torn.
+    last = len(frame(draft("4").record(5)))
+    os.truncate(path, path.stat().st_size - last)
+    assert len(everything(spool(tmp_path))) == 4
+    with pytest.raises(SpoolDamaged, match="evidence 5 to 5 is missing"):
+        spool(tmp_path, signed=signed)
+    path.unlink()
+    with pytest.raises(SpoolDamaged, match="evidence 1 to 5 is missing"):
+        spool(tmp_path, signed=signed)
+
+
+def test_a_rewritten_log_is_not_the_one_that_was_signed(tmp_path: Path) -> None:
+    first = spool(tmp_path / "a")
+    other = spool(tmp_path / "b")
+    for number in range(20):
+        write(first, str(number))
+        write(other, str(number + (number == 7)))
+    spool(tmp_path / "a", signed=checkpoint(first))
+    with pytest.raises(SpoolDamaged, match="not what was signed"):
+        spool(tmp_path / "b", signed=checkpoint(first))
+
+
+def test_evidence_that_was_sent_and_is_gone_stops_the_agent(tmp_path: Path) -> None:
+    first = spool(tmp_path)
+    for number in range(30):
+        write(first, str(number))
+    first.acknowledge(30)
+    for path in (tmp_path / "spool").glob("*.log"):
+        path.unlink()
+    with pytest.raises(SpoolDamaged, match="was sent"):
+        spool(tmp_path)
+
+
+@pytest.mark.parametrize("size", range(0, 180, 7))
+def test_a_segment_that_was_never_born_is_removed(tmp_path: Path, size: int) -> None:
+    first = spool(tmp_path)
+    written = [write(first, str(number)) for number in range(4)]
+    unborn = segment_path(tmp_path / "spool", 5)
+    unborn.write_bytes(header(first.head)[:size])
+    again = spool(tmp_path)
+    assert everything(again) == written
+    assert write(again, "next").sequence == 5
+    assert everything(spool(tmp_path))[-1].receipt == "next"
+
+
+def test_an_event_too_large_to_keep_refuses_its_own_read_only(tmp_path: Path) -> None:
+    log = spool(tmp_path)
+    large = replace(draft("large"), data=canonical({"n": "x" * MAX_DATA}))
+    with pytest.raises(EvidenceUnavailable, match="more than"):
+        log.append(large)
+    assert write(log, "next").sequence == 1
 
 
 def test_a_torn_write_is_cut_kept_aside_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = spool(tmp_path, limits=SpoolLimits())
-    written = [first.append(numbered(str(n))) for n in range(3)]
+    written = [write(first, str(n)) for n in range(3)]
     (path,) = (tmp_path / "spool").glob("*.log")
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:37])
@@ -136,7 +228,7 @@ def test_a_torn_write_is_cut_kept_aside_and_reported(
 def test_a_flipped_bit_stops_the_agent_instead_of_skipping_evidence(tmp_path: Path) -> None:
     first = spool(tmp_path, limits=SpoolLimits())
     for number in range(5):
-        first.append(numbered(str(number)))
+        write(first, str(number))
     (path,) = (tmp_path / "spool").glob("*.log")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
@@ -148,7 +240,7 @@ def test_a_flipped_bit_stops_the_agent_instead_of_skipping_evidence(tmp_path: Pa
 def test_a_missing_segment_is_found(tmp_path: Path) -> None:
     first = spool(tmp_path)
     for number in range(30):
-        first.append(numbered(str(number)))
+        write(first, str(number))
     sorted((tmp_path / "spool").glob("*.log"))[1].unlink()
     with pytest.raises(SpoolDamaged, match="missing"):
         spool(tmp_path)

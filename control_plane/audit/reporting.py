@@ -1,0 +1,78 @@
+"""What agents report of their logs besides the events: checkpoints, keys, finished erasures."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from control_plane.audit import claims, store
+from control_plane.calls import current_caller
+from control_plane.database import Database, Transaction
+from control_plane.timeline import store as timeline
+from control_plane.timeline.rules import Change
+from control_plane.vault import store as vault_store
+from control_plane.vault.vault import Vault
+from mesh.errors import RequestTooLarge
+from mesh.v1 import audit_pb2
+
+MAX_KEYS = 500
+MAX_ERASED = 1_000
+_CHUNK = 500
+
+
+class EvidenceReports:
+    """Answers ReportEvidence: each agent speaks for its own log."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Callable[[], datetime]) -> None:
+        self._database, self._vault, self._clock = database, vault, clock
+
+    def report(self, request: audit_pb2.ReportEvidenceRequest) -> audit_pb2.ReportEvidenceResponse:
+        """Take keys and confirmations; what is kept, and what is to be destroyed.
+
+        Raises RequestTooLarge.
+        """
+        if len(request.keys) > MAX_KEYS or len(request.erased) > MAX_ERASED:
+            raise RequestTooLarge(
+                f"a report has at most {MAX_KEYS} keys and {MAX_ERASED} erasures; send it in parts"
+            )
+        domain, _, agent = current_caller().principal.subject.partition("/")
+        wrapped = {key.id: key.wrapped for key in request.keys}
+        with self._database.writing() as tx:
+            now = self._clock()
+            self._confirm(tx, domain, agent, list(request.erased), now)
+            kept = self._vault.keep(tx, domain, agent, wrapped, now)
+            self._attribute(tx, domain, agent, kept)
+            pending = vault_store.pending(tx, domain, agent)
+        return audit_pb2.ReportEvidenceResponse(
+            kept=sorted(kept),
+            erasures=[
+                audit_pb2.PendingErasure(id=erasure, principal=principal)
+                for erasure, principal in pending.items()
+            ],
+        )
+
+    def _confirm(
+        self, tx: Transaction, domain: str, agent: str, erased: list[str], now: datetime
+    ) -> None:
+        for erasure in vault_store.confirm(tx, domain, agent, erased, now):
+            timeline.record_change(
+                tx,
+                Change(
+                    action="erasure.completed",
+                    actor=f"agent:{domain}/{agent}",
+                    time=now,
+                    reference=erasure,
+                    summary="every agent has destroyed its keys",
+                ),
+            )
+
+    def _attribute(self, tx: Transaction, domain: str, agent: str, keys: Mapping[str, str]) -> None:
+        """Name who made the reads whose events came before their key."""
+        if not keys:
+            return
+        while receipts := store.unattributed(tx, domain, agent, sorted(keys), _CHUNK):
+            ids = [receipt.id for receipt in receipts]
+            events = store.first_events(tx, domain, agent, ids)
+            opened = self._vault.open(tx, domain, agent, events)
+            # What does not open or names nobody is not tried again with every report.
+            actors = {id_: claims.actor_of(opened.get(id_, {})) or "unknown" for id_ in ids}
+            store.set_actors(tx, domain, agent, actors)
+            timeline.set_actors(tx, domain, agent, actors)
