@@ -12,8 +12,9 @@ from domain_agent.flight import calls, catalog, commands, parameters, sql_info
 from domain_agent.flight.actions import Actions
 from domain_agent.flight.framing import batch_frame, schema_frame, split
 from domain_agent.flight.ports import Batch, ReadContext, Reads, Verifier
+from domain_agent.flight.shares import Shares
 from domain_agent.flight.statements import PREPARED, Statement, Statements
-from domain_agent.flight.streams import Admission, Opened, Readings
+from domain_agent.flight.streams import Opened, Readings
 from domain_agent.flight.wiring import generic_handler
 from domain_agent.interceptors import NotServed
 from mesh import errors
@@ -47,9 +48,9 @@ class FlightService:
     ) -> None:
         self._reads = reads
         self._verifier = verifier
-        self._admission = Admission(settings.streams)
+        self._streams = Shares(settings.streams, "streams")
         # Preparing is short: few at once leave threads to everybody, also to streams and health.
-        self._preparing = Admission(max(2, settings.streams // 2))
+        self._preparing = Shares(max(2, settings.streams // 2), "requests")
         self._readings = Readings()
         self._statements = Statements(reads, elapsed, randomness)
         self._actions = Actions(self._statements, self._readings)
@@ -90,7 +91,7 @@ class FlightService:
         schema = catalog.schema(command)
         if schema is not None:
             return _info(request, schema.serialize().to_pybytes(), request.cmd)
-        with self._preparing.admitted(caller.caller.principal.reference):
+        with self._preparing.held(caller.caller.principal.reference):
             statement = self._statement(command, caller)
         ticket = self._statements.ticket(caller, statement)
         return _info(request, statement.prepared.schema, ticket)
@@ -104,7 +105,7 @@ class FlightService:
         schema = catalog.schema(command)
         if schema is not None:
             return flight.SchemaResult(schema=schema.serialize().to_pybytes())
-        with self._preparing.admitted(caller.caller.principal.reference):
+        with self._preparing.held(caller.caller.principal.reference):
             statement = self._statement(command, caller)
         return flight.SchemaResult(schema=statement.prepared.schema)
 
@@ -113,7 +114,7 @@ class FlightService:
         caller = self._caller(context)
         command = commands.decode(request.ticket)
         principal = caller.caller.principal.reference
-        with self._admission.admitted(principal):
+        with self._streams.held(principal):
             if isinstance(command, sql.TicketStatementQuery):
                 statement = self._statements.redeem(caller, command)
                 reading = self._reads.open(caller, statement.prepared, statement.parameters)
@@ -129,7 +130,7 @@ class FlightService:
     ) -> Iterator[flight.PutResult]:
         """Bind parameters to a prepared statement; every kind of write is refused."""
         caller = self._caller(context)
-        with self._admission.admitted(caller.caller.principal.reference):
+        with self._streams.held(caller.caller.principal.reference):
             first = next(requests, flight.FlightData())
             command = commands.described(first.flight_descriptor)
             if isinstance(command, commands.WRITES):
@@ -148,7 +149,7 @@ class FlightService:
     ) -> Iterator[flight.Result]:
         """Prepare, close, cancel."""
         caller = self._caller(context)
-        with self._preparing.admitted(caller.caller.principal.reference):
+        with self._preparing.held(caller.caller.principal.reference):
             yield from self._actions.run(caller, request)
 
     def ListActions(

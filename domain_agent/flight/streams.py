@@ -1,11 +1,9 @@
-"""Streams under way: how many are admitted, and how a reading ends when its client is gone."""
+"""Streams under way, and how a reading ends when its client is gone."""
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,36 +18,6 @@ RECEIPT_KEY: Final = "x-mesh-receipt"
 CLIENT_LEFT: Final = "client_left"
 CANCELLED: Final = "cancelled"
 _LOG = logging.getLogger(__name__)
-
-
-class Admission:
-    """Lets a number of streams run at once, and no principal take more than half of them."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._each = max(1, limit // 2)
-        self._running: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def admitted(self, principal: str) -> Iterator[None]:
-        """Hold a place. Raises AgentOverloaded when there is none."""
-        with self._lock:
-            if self._running.total() >= self._limit:
-                raise errors.AgentOverloaded(
-                    f"The agent serves {self._limit} streams at once and all are taken; try again."
-                )
-            if self._running[principal] >= self._each:
-                raise errors.AgentOverloaded(
-                    f"You have {self._each} streams open, as many as one caller may; "
-                    "finish one and try again."
-                )
-            self._running[principal] += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._running -= Counter((principal,))
 
 
 @dataclass(frozen=True, slots=True)

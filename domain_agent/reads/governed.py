@@ -9,13 +9,13 @@ from datetime import datetime
 from domain_agent.clock import Clock
 from domain_agent.enforcement.plan import Plan
 from domain_agent.flight.ports import Prepared, ReadContext, TableInfo
+from domain_agent.flight.shares import Shares
 from domain_agent.reads.deciding import DatasetDecider, DatasetDecision, require_purpose
 from domain_agent.reads.planning import Planner
 from domain_agent.reads.reading import GovernedReading
 from domain_agent.reads.receipts import Receipts, Statement
 from domain_agent.reads.refusals import recorded, refusal
 from domain_agent.reads.schemas import Schemas
-from domain_agent.reads.shares import Shares
 from domain_agent.reads.statements import CheckedSql, Statements
 from domain_agent.snapshot.holder import SnapshotHolder
 from domain_agent.snapshot.values import Snapshot

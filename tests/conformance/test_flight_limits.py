@@ -120,16 +120,36 @@ def test_streams_beyond_the_limit_are_refused_and_health_still_answers(
     greedy = wire.refusal(lambda: wire.stream(channel, ANA))
     assert isinstance(greedy, errors.AgentOverloaded)
     assert f"{half} streams" in greedy.message
-    bens = [wire.stream(channel, BEN, "SELECT * FROM silent") for _ in range(half)]
-    for call in bens:
+    others = [
+        wire.stream(channel, who, "SELECT * FROM silent")
+        for who in (BEN, *(metadata(f"reader{number}") for number in range(half - 1)))
+    ]
+    for call in others:
         next(call)
     late = wire.refusal(lambda: wire.stream(channel, EVE))
     assert isinstance(late, errors.AgentOverloaded)
     assert wire.is_serving(channel)
-    for call in (*anas, *bens):
+    for call in (*anas, *others):
         call.cancel()
     for number in range(1, 2 * half + 1):
         assert reads.reading(number).closed.wait(timeout=20)
+
+
+def test_two_callers_leave_a_stream_to_a_third(channel: grpc.Channel) -> None:
+    calls = []
+    for who in (ANA, BEN):
+        for _ in range(SETTINGS.streams):
+            call = wire.stream(channel, who, "SELECT * FROM silent")
+            try:
+                next(call)
+            except grpc.RpcError as refused:
+                assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+                break
+            calls.append(call)
+    assert SETTINGS.streams // 2 < len(calls) < SETTINGS.streams
+    assert len(list(wire.stream(channel, EVE))) > 0
+    for call in calls:
+        call.cancel()
 
 
 def test_refused_stream_does_not_use_up_its_ticket(channel: grpc.Channel) -> None:
