@@ -1,7 +1,8 @@
-"""Ships the spool to the control plane's AuditService: the embedded transport of evidence."""
+"""Ships the spool downstream; here too: the embedded transport, to the control plane itself."""
 
 import logging
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 import grpc
@@ -9,7 +10,7 @@ import grpc
 from domain_agent.control.link import CALL_SECONDS, Link
 from domain_agent.spool.spool import Spool
 from mesh.errors import EvidenceGap, MeshError
-from mesh.evidence.events import UsageEvent
+from mesh.evidence.codec import decode_event
 from mesh.v1 import audit_pb2, audit_pb2_grpc
 from mesh.wire.events import event_to_proto
 from mesh.wire.status import from_rpc_error
@@ -21,28 +22,47 @@ GATHER_SECONDS = 0.1
 
 
 class Transport(Protocol):
-    """Takes consecutive events and answers the last sequence that is stored downstream."""
+    """Stores consecutive records downstream, each once, in order.
 
-    def send(self, events: list[UsageEvent]) -> int:
-        """Raises a MeshError when nothing is known to be stored."""
+    When a method raises a MeshError, what is not stored is forgotten and has to be sent again.
+    """
+
+    def send(self, first: int, records: Sequence[bytes]) -> int:
+        """Take the records of the sequences from `first` on; how many of them it took."""
+
+    def stored(self) -> int:
+        """The last sequence stored downstream; 0 before that is known."""
+
+    def close(self) -> int:
+        """Wait a moment for what is under way, and end; the last sequence stored downstream."""
 
 
 class AuditTransport:
-    """AuditService.AppendEvents over the agent's link."""
+    """AuditService.AppendEvents over the agent's link; what a call took is stored."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._stub = audit_pb2_grpc.AuditServiceStub(link.channel)
+        self._stored = 0
 
-    def send(self, events: list[UsageEvent]) -> int:
-        request = audit_pb2.AppendEventsRequest(events=[event_to_proto(e) for e in events])
+    def send(self, first: int, records: Sequence[bytes]) -> int:
+        events = [event_to_proto(decode_event(record)) for record in records]
         try:
             reply = self._stub.AppendEvents(
-                request, metadata=self._link.metadata, timeout=CALL_SECONDS
+                audit_pb2.AppendEventsRequest(events=events),
+                metadata=self._link.metadata,
+                timeout=CALL_SECONDS,
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error, self._link.target) from error
-        return reply.stored_sequence
+        self._stored = reply.stored_sequence
+        return len(records)
+
+    def stored(self) -> int:
+        return self._stored
+
+    def close(self) -> int:
+        return self._stored
 
 
 class Shipper:
@@ -60,20 +80,20 @@ class Shipper:
         """Stop after the batch under way; what is left is sent at the next start."""
         self._stopping.set()
         self._thread.join()
+        self._acknowledge(self._transport.close())
 
     def _run(self) -> None:
-        pause = 0.1
-        sent = self._spool.acknowledged
+        pause, sent = 0.1, self._spool.acknowledged
         while not self._stopping.is_set():
-            if not self._spool.wait_after(sent, 0.25):
-                continue
-            # What follows within a moment goes in the same call.
-            self._stopping.wait(GATHER_SECONDS)
             try:
                 sent = self._ship(sent)
+                self._acknowledge(self._transport.stored())
                 pause = 0.1
+            except EvidenceGap as gap:
+                sent = self._rewound(gap, sent)
             except MeshError as error:
                 log.warning("evidence waits: %s", error)
+                sent = self._spool.acknowledged
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
             except Exception:
@@ -81,14 +101,26 @@ class Shipper:
                 self._stopping.wait(5.0)
 
     def _ship(self, sent: int) -> int:
-        events = self._spool.read_after(sent, BATCH_BYTES)
-        try:
-            stored = self._transport.send(events)
-        except EvidenceGap as gap:
-            expected = int(gap.metadata.get("sequence", "0"))
-            log.warning("the control plane continues at event %d, not %d", expected, sent + 1)
-            if not self._spool.holds(expected):
-                raise
+        """Send what follows, if anything does; the last sequence sent."""
+        if not self._spool.wait_after(sent, 0.25):
+            return sent
+        records = self._spool.read_records_after(sent, BATCH_BYTES)
+        if not self._spool.wait_after(sent + len(records), 0.0):
+            # What follows within a moment goes along.
+            self._stopping.wait(GATHER_SECONDS)
+            records = self._spool.read_records_after(sent, BATCH_BYTES)
+        return sent + self._transport.send(sent + 1, records)
+
+    def _acknowledge(self, stored: int) -> None:
+        if stored > self._spool.acknowledged:
+            self._spool.acknowledge(stored)
+
+    def _rewound(self, gap: EvidenceGap, sent: int) -> int:
+        """Where to go on when the control plane has less than it once acknowledged."""
+        expected = int(gap.metadata.get("sequence", "0"))
+        log.warning("the control plane continues at event %d, not %d", expected, sent + 1)
+        if self._spool.holds(expected):
             return expected - 1
-        self._spool.acknowledge(stored)
-        return stored
+        log.error("event %d is not here any more; evidence waits", expected)
+        self._stopping.wait(5.0)
+        return sent
