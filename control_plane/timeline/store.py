@@ -2,12 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
     ColumnElement,
     exists,
     func,
@@ -16,49 +12,14 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlmodel import Field, SQLModel, col, select
+from sqlmodel import col, select
 
-from control_plane.database import HEADS, Instant, Transaction
+from control_plane.database import HEADS, Transaction
 from control_plane.notices import Heads
 from control_plane.timeline.rules import Change, Entry, Read, Sight, Wanted, class_bits
+from control_plane.timeline.tables import CounterRow, EntryProductRow, EntryRow
 
 _READ, _CHANGE = "read", "change"
-
-
-class CounterRow(SQLModel, table=True):
-    """One row: its lock orders every commit, so that commit order is revision order."""
-
-    __tablename__ = "counter"
-    id: int = Field(primary_key=True)
-    revision: int = Field(sa_type=BigInteger)
-    position: int = Field(sa_type=BigInteger)
-
-
-class EntryRow(SQLModel, table=True):
-    __tablename__ = "entry"
-    id: int = Field(primary_key=True, sa_type=BigInteger)
-    position: int = Field(sa_type=BigInteger)
-    time: datetime = Field(sa_column=Column(Instant, nullable=False))
-    kind: str
-    action: str
-    actor: str
-    domain: str | None
-    agent: str
-    product: str
-    reference: str
-    purpose: str
-    summary: str
-    revision: int | None = Field(sa_type=BigInteger)
-    distributed: bool
-    rows: int = Field(sa_type=BigInteger)
-    reasons: list[str] = Field(sa_column=Column(JSON, nullable=False))
-
-
-class EntryProductRow(SQLModel, table=True):
-    __tablename__ = "entry_product"
-    entry: int = Field(primary_key=True, foreign_key="entry.id", sa_type=BigInteger)
-    product: str = Field(primary_key=True)
-    classes: int
 
 
 def record_change(tx: Transaction, change: Change) -> int:
