@@ -37,12 +37,24 @@ def append_events(
         return stored
     twins = store.stored_ids(tx, domain, agent, [event.id for event in new])
     rules.check_ids(new, twins)
+    add_new_events(tx, domain, agent, new, now, vault)
+    return new[-1].sequence
+
+
+def add_new_events(
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    new: Sequence[UsageEvent],
+    now: datetime,
+    vault: Vault,
+) -> None:
+    """Store consecutive events of which none is stored, with all that they are found by."""
     store.add_events(tx, domain, agent, new, now)
     opened = vault.open(tx, domain, agent, new)
     actors = {event: claims.actor_of(personal) for event, personal in opened.items()}
     _index_reads(tx, domain, agent, [event for event in new if event.type.is_read], actors)
     _index_names(tx, domain, agent, new, now)
-    return new[-1].sequence
 
 
 def _index_reads(
