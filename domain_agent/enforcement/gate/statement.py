@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from domain_agent.enforcement.gate.expressions import EXPRESSIONS
 from domain_agent.enforcement.gate.fields import opened
@@ -44,11 +45,8 @@ def load(text: str) -> Mapping[str, object]:
 
 def check(serialized: Mapping[str, object], catalog: Catalog) -> CheckedStatement:
     """The statement as it may run, over the catalog's datasets. Raises a Statement* error."""
-    walk = Walk(catalog, QUERIES, RELATIONS, EXPRESSIONS)
     try:
-        statement = statement_of(walk, _only_statement(serialized), Scope())
-        _number_parameters(statement, walk.parameters)
-        tree: Tree = {"error": False, "statements": [statement]}
+        tree, walk = _copied(serialized, catalog)
         datasets = tuple(sorted(walk.datasets))
         redacted = redact(tree, len(walk.parameters), _known(datasets, catalog))
     except RecursionError:
@@ -58,15 +56,22 @@ def check(serialized: Mapping[str, object], catalog: Catalog) -> CheckedStatemen
 
 def confirm(checked: CheckedStatement, serialized: Mapping[str, object], catalog: Catalog) -> None:
     """Refuse unless the text made from the checked tree parses to that same tree."""
-    try:
-        again = check(serialized, catalog)
-    except MeshError:
-        again = None
-    if again is None or again.tree != checked.tree:
+    again: Tree | None = None
+    with suppress(MeshError, RecursionError):
+        again, _ = _copied(serialized, catalog)
+    if again != checked.tree:
         raise StatementNotAllowed(
             "The statement does not survive being rewritten to its datasets' full names. "
             "Write it more plainly, without unusual names or literals."
         )
+
+
+def _copied(serialized: Mapping[str, object], catalog: Catalog) -> tuple[Tree, Walk]:
+    """What is allowed of a statement, and what was met on the way."""
+    walk = Walk(catalog, QUERIES, RELATIONS, EXPRESSIONS)
+    statement = statement_of(walk, _only_statement(serialized), Scope())
+    _number_parameters(statement, walk.parameters)
+    return {"error": False, "statements": [statement]}, walk
 
 
 def _known(datasets: Sequence[DatasetName], catalog: Catalog) -> Iterator[str]:
