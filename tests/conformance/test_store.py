@@ -14,6 +14,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
+import control_plane.app  # noqa: F401 - so that the tables of every store are known
 from control_plane.agents import store as agents
 from control_plane.agents.rules import AgentReport, Session
 from control_plane.agreements import store as agreements
