@@ -4,7 +4,6 @@ import logging
 import os
 import threading
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from domain_agent.flight.calls import caller_of
 from domain_agent.flight.service import FlightService, FlightSettings
 from domain_agent.flight.shares import Shares
 from domain_agent.principal_keys import PrincipalKeys
-from domain_agent.pseudonyms import PseudonymKeys
+from domain_agent.pseudonyms import PseudonymEndings, PseudonymKeys
 from domain_agent.reads.deciding import DatasetDecider
 from domain_agent.reads.governed import GovernedReads
 from domain_agent.reads.planning import Planner
@@ -42,13 +41,11 @@ from domain_agent.spool.spool import Spool, SpoolLimits
 from domain_agent.trust import TrustedTokenKeys
 from domain_agent.worker.limits import PoolSettings
 from domain_agent.worker.pool import WorkerPool
-from mesh.agreements.values import AgreementState
 from mesh.decisions.deciding import Decider
 from mesh.decisions.engines import ACCESS_ENTRYPOINT, Engine
 from mesh.decisions.opa_engine import OpaEngine
 from mesh.decisions.regopy_engine import RegopyEngine
-from mesh.errors import EvidenceUnavailable
-from mesh.evidence.events import EventType, agent_source
+from mesh.evidence.events import agent_source
 from mesh.identity.principal import domain_audience
 from mesh.identity.tokens import TokenVerifier
 from mesh.v1 import agents_pb2
@@ -189,7 +186,7 @@ def _governed(
     pseudonyms = PseudonymKeys(settings.state / "pseudonyms", files)
     workers = _pool_settings(settings)
     pool = WorkerPool(workers)
-    holder = _holder(settings, clock, files, decider, _Endings(pseudonyms, pool, events))
+    holder = _holder(settings, clock, files, decider, PseudonymEndings(pseudonyms, pool, events))
     holder.restore(Receiver(settings.domain, trust.snapshot_keys, 0))
     receipts = Receipts(engine.name, events, keys)
     unfinished = spool.unfinished()
@@ -236,36 +233,13 @@ def _engine(agent: AgentSettings) -> Engine:
     return RegopyEngine(ACCESS_ENTRYPOINT, deadline)
 
 
-@dataclass(frozen=True, slots=True)
-class _Endings:
-    """What follows from an agreement's end: its pseudonyms' key is no more, and that is told."""
-
-    pseudonyms: PseudonymKeys
-    pool: WorkerPool
-    events: EventLog
-
-    def apply(self, snapshot: Snapshot, now: datetime) -> None:
-        ended = (a.id for a in snapshot.agreements if a.state_at(now) is not AgreementState.ACTIVE)
-        held = self.pseudonyms.held(ended)
-        for agreement in held:
-            try:
-                self.events.write(EventType.PSEUDONYM_KEY_DESTROYED, {"agreement": agreement})
-            except EvidenceUnavailable:
-                # A revocation must come into force with a full disk too; the next change retries.
-                log.exception("the pseudonym key of agreement %s stays for now", agreement)
-            else:
-                self.pseudonyms.destroy(agreement)
-        if held:
-            self.pool.renew()
-
-
 def _holder(
-    settings: AgentSettings, clock: Clock, files: Files, decider: Decider, endings: _Endings
+    settings: AgentSettings, clock: Clock, files: Files, decider: Decider, endings: PseudonymEndings
 ) -> SnapshotHolder:
     def activate(snapshot: Snapshot) -> None:
         if decider.policy_digest != snapshot.policy.digest:
             decider.load(snapshot.policy)
-        endings.apply(snapshot, clock.now())
+        endings.apply(snapshot.agreements, clock.now())
 
     store = SnapshotStore(settings.state / "snapshot", files)
     return SnapshotHolder(store, Lease(clock, settings.state / "time", files), activate)

@@ -17,6 +17,7 @@ from uuid_utils import uuid7
 from domain_agent.spool.event_log import EventLog
 from domain_agent.spool.files import Files
 from mesh.errors import EvidenceUnavailable
+from mesh.evidence.canonical import canonical_fields
 from mesh.evidence.events import EventType
 from mesh.evidence.sealing import KEY_BYTES, PrincipalKey, quarter_of
 
@@ -66,7 +67,7 @@ class PrincipalKeys:
                 kept = self._keep(_Kept(made))
             if not kept.logged:
                 fields = {"key": kept.key.id, "commitment": kept.key.commitment, "quarter": quarter}
-                self._events.write(EventType.KEY_CREATED, fields)
+                self._events.write(EventType.KEY_CREATED, canonical_fields(fields))
                 kept = self._keep(_Kept(kept.key, logged=True, delivered=kept.delivered))
             return kept.key
 
@@ -93,7 +94,7 @@ class PrincipalKeys:
             doomed = [place for place in self._kept if place[0] == principal]
             for place in doomed:
                 key = self._kept[place].key
-                self._events.write(EventType.KEY_DESTROYED, {"key": key.id})
+                self._events.write(EventType.KEY_DESTROYED, canonical_fields({"key": key.id}))
                 self._files.destroy(self._path(key.id))
                 del self._kept[place]
                 log.info("destroyed principal key %s", key.id)

@@ -4,9 +4,17 @@ import logging
 import secrets
 import threading
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from domain_agent.spool.event_log import EventLog
 from domain_agent.spool.files import Files
+from domain_agent.worker.pool import WorkerPool
+from mesh.agreements.values import Agreement, AgreementState
+from mesh.errors import EvidenceUnavailable
+from mesh.evidence.canonical import canonical_fields
+from mesh.evidence.events import EventType
 
 log = logging.getLogger(__name__)
 
@@ -54,3 +62,29 @@ class PseudonymKeys:
         if not agreement.replace("-", "").isalnum():
             raise OSError("an agreement's id has letters, digits and hyphens only")
         return self._folder / f"{agreement}.key"
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymEndings:
+    """What follows from an agreement's end: its pseudonyms' key is no more, and that is told."""
+
+    pseudonyms: PseudonymKeys
+    pool: WorkerPool
+    events: EventLog
+
+    def apply(self, agreements: Iterable[Agreement], now: datetime) -> None:
+        """Destroy the keys of agreements that have ended. Raises OSError."""
+        ended = (a.id for a in agreements if a.state_at(now) is not AgreementState.ACTIVE)
+        held = self.pseudonyms.held(ended)
+        for agreement in held:
+            try:
+                self.events.write(
+                    EventType.PSEUDONYM_KEY_DESTROYED, canonical_fields({"agreement": agreement})
+                )
+            except EvidenceUnavailable:
+                # A revocation must come into force with a full disk too; the next change retries.
+                log.exception("the pseudonym key of agreement %s stays for now", agreement)
+            else:
+                self.pseudonyms.destroy(agreement)
+        if held:
+            self.pool.renew()

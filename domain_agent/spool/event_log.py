@@ -1,24 +1,14 @@
 """Writes events to the spool: ids, time, salt and sealing are put on here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from uuid_utils import uuid7
 
 from domain_agent.spool.spool import Spool
-from mesh.evidence.canonical import canonical
 from mesh.evidence.codec import Draft
 from mesh.evidence.events import EventType
-from mesh.evidence.sealing import PrincipalKey, seal
-
-
-@dataclass(frozen=True, slots=True)
-class Personal:
-    """Fields that name a person or tell of one, and the key to seal them with."""
-
-    fields: Mapping[str, object]
-    key: PrincipalKey
+from mesh.evidence.sealing import Personal, seal
 
 
 class EventLog:
@@ -36,20 +26,16 @@ class EventLog:
     def write(
         self,
         kind: EventType,
-        fields: Mapping[str, object],
+        fields: Mapping[str, bytes],
         personal: Personal | None = None,
         receipt: str | None = None,
     ) -> str:
         """Make an event durable; its receipt, a new one unless given. Raises EvidenceUnavailable.
 
-        `fields` stay readable for ever, so nothing in them may be personal.
+        `fields`, in canonical JSON each, stay readable for ever: nothing in them may be personal.
         """
         event_id = str(uuid7())
-        sealed = personal.fields if personal is not None else None
-        key = personal.key if personal is not None else None
-        data = seal(event_id, fields, sealed, key, self._random)
-        draft = Draft(
-            event_id, self._source, kind, self._now(), receipt or event_id, canonical(data)
-        )
+        data = seal(event_id, fields, personal, self._random)
+        draft = Draft(event_id, self._source, kind, self._now(), receipt or event_id, data)
         self._spool.append(draft)
         return draft.receipt

@@ -37,12 +37,21 @@ class SpoolLimits:
     segment: int = 8 << 20
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Pending:
+    """An append under way: durable once it has a sequence.
+
+    `turn` is released when it is done, or when it is to write what waits.
+    """
+
     draft: Draft
     sequence: int = 0
     done: bool = False
-    error: Exception | None = field(default=None)
+    error: Exception | None = None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.turn.acquire()
 
 
 class Spool:
@@ -67,7 +76,8 @@ class Spool:
         for place in loaded.places:
             self._track(place.receipt, place.sequence, place.type)
         self._pending: list[_Pending] = []
-        self._state, self._commit = threading.Lock(), threading.Lock()
+        self._writing = False
+        self._state = threading.Lock()
         self._changed = threading.Condition(self._state)
         self._descriptor: int | None = None
 
@@ -85,10 +95,12 @@ class Spool:
         with self._state:
             self._admit(draft)
             self._pending.append(pending)
-        with self._commit:
-            if not pending.done:
-                self._flush()
-        if pending.error is not None:
+            waits, self._writing = self._writing, True
+        if waits:
+            pending.turn.acquire()
+        if not pending.done:
+            self._lead(pending)
+        if not pending.sequence:
             raise EvidenceUnavailable(
                 "the agent can't make this read's evidence durable, so no data leaves; "
                 "its operator must look at the disk"
@@ -180,15 +192,31 @@ class Spool:
         else:
             self._open.pop(receipt, None)
 
-    def _flush(self) -> None:
-        """Write what waits as one batch; the caller holds the commit lock."""
+    def _lead(self, leader: _Pending) -> None:
+        """Write what waits as one batch, the leader's with it; then let another one lead.
+
+        Whoever comes while a batch is written waits for the next: nobody writes alone for long,
+        and a thread that is alone never waits for another.
+        """
         with self._state:
             batch, self._pending = self._pending, []
         try:
-            records = [
-                item.draft.record(sequence)
-                for sequence, item in enumerate(batch, self._frontier.size + 1)
-            ]
+            self._write(batch)
+        finally:
+            with self._state:
+                following = self._pending[0] if self._pending else None
+                self._writing = following is not None
+            if following is not None:
+                following.turn.release()
+            for item in batch:
+                item.done = True
+                if item is not leader:
+                    item.turn.release()
+
+    def _write(self, batch: list[_Pending]) -> None:
+        try:
+            first = self._frontier.size + 1
+            records = [item.draft.record(first + place) for place, item in enumerate(batch)]
             framed = [frame(record) for record in records]
             frontier = self._frontier.extend(map(leaf_hash, records))
             segment, descriptor = self._writable()
@@ -203,7 +231,6 @@ class Spool:
                 segment.ends.append(segment.size + len(record))
                 self._track(item.draft.receipt, item.sequence, item.draft.type)
                 self._used += len(record)
-                item.done = True
             self._frontier = frontier
             self._changed.notify_all()
 
@@ -241,10 +268,12 @@ class Spool:
     def _fail(self, batch: Iterable[_Pending], error: Exception) -> None:
         """Nothing of the batch is in the log."""
         log.error("evidence can't be written: %s", error)
-        self._close_descriptor()
-        with self._state:
-            for item in batch:
-                item.done, item.error = True, error
+        for item in batch:
+            item.error = error
+        try:
+            self._close_descriptor()
+        except OSError:
+            log.exception("the segment can't be closed; the next write opens it anew")
 
     def _close_descriptor(self) -> None:
         if self._descriptor is not None:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import rfc8785
 
@@ -31,22 +32,37 @@ def digest(document: object) -> str:
     return hashlib.sha256(canonical(document)).hexdigest()
 
 
-def _is_plain(value: object) -> bool:
+def canonical_fields(document: Mapping[str, object]) -> dict[str, bytes]:
+    """The canonical form of each value of an object. Raises ValueError as `canonical`."""
+    return {key: canonical(value) for key, value in document.items()}
+
+
+def joined(fields: Mapping[str, bytes]) -> bytes:
+    """The canonical object whose values are in canonical form already; its keys are ASCII names."""
+    return b"{%b}" % b",".join([b'"%b":%b' % (key.encode(), fields[key]) for key in sorted(fields)])
+
+
+def listed(items: Iterable[bytes]) -> bytes:
+    """The canonical array of items that are in canonical form already."""
+    return b"[%b]" % b",".join(items)
+
+
+def _is_plain(value: Any) -> bool:
     """Whether the standard library's encoder, seven times as fast, gives the canonical form.
 
     It does where nothing is a fraction, no integer is too large for RFC 8785, and the order of
     keys is the same in UTF-16 as in code points.
     """
     kind = type(value)
-    if kind is str:
+    if kind is str or kind is bool or value is None:
         return True
     if kind is dict:
-        for key, item in cast("dict[object, object]", value).items():
-            if type(key) is not str or not key.isascii() or not _is_plain(item):
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(item) is not str and not _is_plain(item):
                 return False
         return True
     if kind is list or kind is tuple:
-        return all(map(_is_plain, cast("list[object]", value)))
-    if kind is int:
-        return -_LARGEST <= cast("int", value) <= _LARGEST
-    return value is None or kind is bool
+        return all(map(_is_plain, value))
+    return kind is int and -_LARGEST <= value <= _LARGEST

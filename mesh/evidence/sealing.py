@@ -16,7 +16,7 @@ from datetime import datetime
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from mesh.evidence.canonical import canonical
+from mesh.evidence.canonical import canonical, joined
 
 KEY_BYTES = 32
 SALT_BYTES = 16
@@ -49,25 +49,30 @@ def quarter_of(instant: datetime) -> str:
     return f"{instant.year}-Q{(instant.month + 2) // 3}"
 
 
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """Fields that name a person or tell of one, in canonical JSON, and the key to seal them."""
+
+    fields: bytes
+    key: PrincipalKey
+
+
 def seal(
     event_id: str,
-    open_fields: Mapping[str, object],
-    personal: Mapping[str, object] | None,
-    key: PrincipalKey | None,
+    fields: Mapping[str, bytes],
+    personal: Personal | None,
     random: Callable[[int], bytes],
-) -> dict[str, object]:
-    """An event's data: its open fields, a salt, and the personal ones encrypted.
+) -> bytes:
+    """An event's data in canonical JSON: its open fields, a salt, and the personal ones encrypted.
 
-    Raises ValueError when there are personal fields and no key, or one without the other.
+    The values of `fields` are in canonical JSON already.
     """
-    if (personal is None) != (key is None):
-        raise ValueError("personal fields and their key go together")
-    data: dict[str, object] = {**open_fields, SALT: _text(random(SALT_BYTES))}
-    if personal is not None and key is not None:
-        nonce = random(NONCE_BYTES)
-        sealed = AESGCM(key.secret).encrypt(nonce, canonical(personal), event_id.encode())
-        data[PERSONAL] = {"key": key.id, "sealed": _text(nonce + sealed)}
-    return data
+    data = {**fields, SALT: _quoted(random(SALT_BYTES))}
+    if personal is not None:
+        nonce, key = random(NONCE_BYTES), personal.key
+        sealed = AESGCM(key.secret).encrypt(nonce, personal.fields, event_id.encode())
+        data[PERSONAL] = joined({"key": canonical(key.id), "sealed": _quoted(nonce + sealed)})
+    return joined(data)
 
 
 def key_id(data: Mapping[str, object]) -> str | None:
@@ -94,5 +99,6 @@ def unseal(event_id: str, data: Mapping[str, object], secret: bytes) -> dict[str
     return fields
 
 
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def _quoted(data: bytes) -> bytes:
+    """Bytes as a JSON text, in base64."""
+    return b'"%b"' % base64.b64encode(data)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mesh.evidence.canonical import canonical
-from mesh.evidence.sealing import PrincipalKey, seal
+from mesh.evidence.canonical import canonical, canonical_fields
+from mesh.evidence.sealing import Personal, PrincipalKey, seal
 from mesh.evidence.wrapping import wrap
 from mesh.v1 import audit_pb2
 
@@ -33,8 +33,8 @@ def sealed(
         "client": "ipv4:127.0.0.1:1",
         "inputs": list(inputs),
     }
-    data = seal(event_id, fields, personal, key_of(agent, user), bytes)
-    return canonical(data)
+    sealing = Personal(canonical(personal), key_of(agent, user))
+    return seal(event_id, canonical_fields(fields), sealing, bytes)
 
 
 def wrapped_keys(state: Path, agent: str, users: Iterable[str]) -> list[audit_pb2.WrappedKey]:

@@ -1,7 +1,9 @@
 """What is sealed opens with its key and its event only; what is wrapped, for its reader only."""
 
 import base64
+import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -9,8 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.evidence.canonical import canonical
+from mesh.evidence.canonical import canonical, canonical_fields
 from mesh.evidence.sealing import (
+    Personal,
     PrincipalKey,
     SealBroken,
     key_id,
@@ -22,35 +25,42 @@ from mesh.evidence.wrapping import WrappingBroken, unwrap, wrap
 
 KEY = PrincipalKey("k1", "user:ana", "2026-Q4", b"\x01" * 32)
 SOURCE = "/agents/bookings/bookings-1"
-PERSONAL = {"principal": {"subject": "ana.unmistakable"}, "client": "192.0.2.77"}
+WHO = {"principal": {"subject": "ana.unmistakable"}, "client": "192.0.2.77"}
+
+
+def sealed(fields: Mapping[str, object] | None = None) -> dict[str, object]:
+    personal = Personal(canonical(WHO), KEY)
+    data = json.loads(seal("e1", canonical_fields(fields or {}), personal, os.urandom))
+    assert isinstance(data, dict)
+    return data
 
 
 def test_personal_fields_come_back_and_are_nowhere_in_the_data() -> None:
-    data = seal("e1", {"purpose": "planning"}, PERSONAL, KEY, os.urandom)
-    assert unseal("e1", data, KEY.secret) == PERSONAL
+    data = sealed({"purpose": "planning"})
+    assert unseal("e1", data, KEY.secret) == WHO
     assert (data["purpose"], key_id(data)) == ("planning", "k1")
     assert b"unmistakable" not in canonical(data)
     assert b"192.0.2.77" not in canonical(data)
 
 
 def test_the_same_event_is_never_sealed_alike() -> None:
-    sealed = [seal("e1", {}, PERSONAL, KEY, os.urandom) for _ in range(2)]
-    assert sealed[0]["salt"] != sealed[1]["salt"]
-    assert sealed[0]["personal"] != sealed[1]["personal"]
+    twice = [sealed() for _ in range(2)]
+    assert twice[0]["salt"] != twice[1]["salt"]
+    assert twice[0]["personal"] != twice[1]["personal"]
 
 
 @pytest.mark.parametrize(
     ("event", "secret"), [("e2", KEY.secret), ("e1", b"\x02" * 32)], ids=["event", "key"]
 )
 def test_another_event_or_key_opens_nothing(event: str, secret: bytes) -> None:
-    data = seal("e1", {}, PERSONAL, KEY, os.urandom)
+    data = sealed()
     with pytest.raises(SealBroken):
         unseal(event, data, secret)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 7))
 def test_any_changed_bit_breaks_the_seal(place: int, bit: int) -> None:
-    data = seal("e1", {}, PERSONAL, KEY, os.urandom)
+    data = sealed()
     personal = data["personal"]
     assert isinstance(personal, dict)
     blob = bytearray(base64.b64decode(personal["sealed"]))
@@ -67,10 +77,15 @@ def test_data_without_a_seal_opens_nothing(data: dict[str, object]) -> None:
         unseal("e1", data, KEY.secret)
 
 
-def test_personal_fields_and_their_key_go_together() -> None:
-    with pytest.raises(ValueError, match="together"):
-        seal("e1", {}, PERSONAL, None, os.urandom)
-    assert "personal" not in seal("e1", {"rows": 1}, None, None, os.urandom)
+def test_an_event_without_personal_fields_has_a_salt_and_no_seal() -> None:
+    data = json.loads(seal("e1", canonical_fields({"rows": 1}), None, os.urandom))
+    assert data.keys() == {"rows", "salt"}
+
+
+@given(st.dictionaries(st.sampled_from("abcxyz"), st.text() | st.integers(0, 9)))
+def test_sealed_data_is_canonical(fields: dict[str, object]) -> None:
+    data = seal("e1", canonical_fields(fields), Personal(canonical(WHO), KEY), os.urandom)
+    assert canonical(json.loads(data)) == data
 
 
 def test_a_quarter_is_named_by_its_year() -> None:
