@@ -44,6 +44,7 @@ from control_plane.settings import Settings
 from control_plane.state import locked_state, replica_id
 from control_plane.status.service import StatusService
 from control_plane.timeline import store as timeline
+from control_plane.topics import Topics
 from control_plane.vault.vault import Vault
 from mesh.decisions.regopy_engine import RegopyEngine
 from mesh.errors import Unavailable
@@ -180,11 +181,19 @@ class ControlPlane:
         self._run_every(_STEP_SECONDS, partial(asyncio.to_thread, steps.expire_due))
         self._run_every(BEAT_SECONDS, partial(asyncio.to_thread, presence.beat))
         self._run_every(BEAT_SECONDS, steps.end_superseded)
+        self._start_topics(database, keys, presence.replica)
         if settings.database is not None:
             self._run_every(
                 _STEP_SECONDS, partial(listen, settings.database, self._notices.advance)
             )
         return address
+
+    def _start_topics(self, database: Database, keys: KeyRing, replica: str) -> None:
+        if self._settings.kafka is not None:
+            vault = Vault(keys.evidence.private)
+            topics = Topics(self._settings.kafka, database, vault, replica, self._sources.clock)
+            topics.start()
+            self._exits.push_async_callback(asyncio.to_thread, topics.stop)
 
     def _run_every(self, seconds: float, step: Callable[[], Awaitable[object]]) -> None:
         task = asyncio.create_task(every(seconds, step))

@@ -6,10 +6,14 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import yaml
+from pydantic import ValidationError
+
+from mesh.evidence.cloudevents import CHANGES_TOPIC, USAGE_TOPIC
+from mesh.kafka.settings import KafkaSettings
 
 DEFAULT_LISTEN = "127.0.0.1:7400"
 DEFAULT_LEASE = timedelta(minutes=5)
-_KEYS = frozenset({"listen", "state", "lease", "tls", "database", "keys"})
+_KEYS = frozenset({"listen", "state", "lease", "tls", "database", "keys", "kafka"})
 _TLS_KEYS = frozenset({"certificate", "key"})
 
 
@@ -25,12 +29,21 @@ class Tls:
     key: Path
 
 
+class TopicSettings(KafkaSettings):
+    """The topics of usage events and of changes, and the group whose members share the reading."""
+
+    usage_topic: str = USAGE_TOPIC
+    changes_topic: str = CHANGES_TOPIC
+    group: str = "meshwarden"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set; `lease` is how long agents may act without hearing from us.
 
     `database` is a PostgreSQL URL, None for a file in the state folder; `keys` is the folder of
-    the keys that all replicas share, None for the state folder.
+    the keys that all replicas share, None for the state folder; `kafka` is None where agents
+    send their events here themselves.
     """
 
     state: Path
@@ -39,6 +52,7 @@ class Settings:
     tls: Tls | None = None
     database: str | None = field(default=None, repr=False)
     keys: Path | None = None
+    kafka: TopicSettings | None = None
 
     def __post_init__(self) -> None:
         host, separator, port = self.listen.rpartition(":")
@@ -82,6 +96,7 @@ def read_settings(
         tls=_tls(document.get("tls"), folder),
         database=database or _database(document.get("database")),
         keys=keys or _folder(document, "keys", folder),
+        kafka=_kafka(document.get("kafka"), folder),
     )
 
 
@@ -118,6 +133,18 @@ def _tls(section: object, folder: Path) -> Tls | None:
     if not isinstance(section, dict) or set(section) != _TLS_KEYS:
         raise SettingsInvalid("tls has exactly the keys certificate and key, each a file")
     return Tls(folder / str(section["certificate"]), folder / str(section["key"]))
+
+
+def _kafka(section: object, folder: Path) -> TopicSettings | None:
+    if section is None:
+        return None
+    try:
+        return TopicSettings.model_validate(section).below(folder)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(('kafka', *map(str, one['loc'])))}: {one['msg']}" for one in error.errors()
+        )
+        raise SettingsInvalid(problems) from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,0 +1,298 @@
+"""What the audit makes of a topic, whatever a topic does and whichever database is below."""
+
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from sqlalchemy import Engine
+
+from control_plane.audit import store, topic_store
+from control_plane.audit.arrivals import AgentName, Gap, TopicRecord
+from control_plane.audit.indexing import Indexing, Patience
+from control_plane.database import Database, Transaction, migrate, open_sqlite
+from control_plane.outbox import store as outbox
+from control_plane.outbox.rules import to_kafka
+from control_plane.postgres import open_postgres
+from control_plane.timeline import store as timeline
+from control_plane.timeline.rules import Change, Sight, Wanted
+from control_plane.vault.vault import Vault
+from mesh.evidence.cloudevents import USAGE_TOPIC, encode_kafka
+from mesh.evidence.codec import encode_event
+from mesh.evidence.events import EventType, UsageEvent, agent_source
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+BOOKINGS, FLEET = AgentName("bookings", "bookings-1"), AgentName("fleet", "fleet-1")
+PATIENCE = Patience(timedelta(seconds=60), 20)
+ALL = Sight(everything=True, domains=frozenset(), actor="")
+
+
+def event(sequence: int, name: AgentName = BOOKINGS, **data: object) -> UsageEvent:
+    """Odd ones start a read, even ones complete it."""
+    receipt = f"{name.agent}-{(sequence + 1) // 2}"
+    odd = sequence % 2 == 1
+    return UsageEvent(
+        id=receipt if odd else f"{receipt}-end",
+        source=agent_source(name.domain, name.agent),
+        type=EventType.STARTED if odd else EventType.COMPLETED,
+        time=NOW + timedelta(seconds=sequence),
+        sequence=sequence,
+        receipt=receipt,
+        data={"rows": sequence, **data},
+    )
+
+
+def record(event: UsageEvent, position: int = 0) -> TopicRecord:
+    key, headers, value = encode_kafka(event)
+    return TopicRecord(USAGE_TOPIC, 0, position, key, headers, value)
+
+
+def records(*sequences: int, name: AgentName = BOOKINGS) -> list[TopicRecord]:
+    return [record(event(sequence, name), 100 + sequence) for sequence in sequences]
+
+
+class IndexingContract:
+    """The promises; a subclass says how a database is made."""
+
+    @pytest.fixture
+    def engine(self) -> Iterator[Engine]:
+        """An engine on an empty database."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def database(self, engine: Engine) -> Database:
+        migrate(engine)
+        return Database(engine, lambda _: None)
+
+    @pytest.fixture
+    def indexing(self) -> Indexing:
+        return Indexing(
+            Vault(X25519PrivateKey.generate()), lambda _, name: name in (BOOKINGS, FLEET), PATIENCE
+        )
+
+    def take(
+        self, database: Database, indexing: Indexing, *taken: TopicRecord, at: datetime = NOW
+    ) -> int:
+        with database.writing() as tx:
+            return indexing.take(tx, taken, at)
+
+    def test_events_are_stored_once_byte_for_byte(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        assert self.take(database, indexing, *records(1, 2, 3)) == 3
+        assert self.take(database, indexing, *records(2, 3, 4, 4, 1)) == 1
+        assert stored(database) == [1, 2, 3, 4]
+        assert refusals(database) == []
+
+    def test_agents_do_not_wait_for_each_other(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(2, 3), *records(1, 2, name=FLEET))
+        assert stored(database) == []
+        assert stored(database, FLEET) == [1, 2]
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_any_order_and_any_repetition_end_as_the_log_was(
+        self, database: Database, indexing: Indexing, seed: int
+    ) -> None:
+        chance = random.Random(seed)  # noqa: S311 - so that it can be repeated
+        arriving = [*records(*range(1, 31)), *records(*chance.choices(range(1, 31), k=20))]
+        # Disorder within what patience allows.
+        arriving.sort(key=lambda one: one.position + chance.uniform(0, 12))
+        while arriving:
+            size = chance.randint(1, 9)
+            self.take(database, indexing, *arriving[:size])
+            with database.reading() as tx:
+                assert indexing.overdue(tx, NOW) == []
+            del arriving[:size]
+        assert stored(database) == list(range(1, 31))
+        assert refusals(database) == []
+        with database.reading() as tx:
+            assert topic_store.held(tx, BOOKINGS) == {}
+            assert {one.action for one in timeline.newest(tx, ALL, Wanted(), None, 100)} == {
+                "read.completed"
+            }
+
+    def test_missing_events_are_waited_for_and_then_told(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(1, 2, 6, 7))
+        assert self.skip(database, indexing, NOW + timedelta(seconds=59)) == []
+        assert stored(database) == [1, 2]
+        assert self.skip(database, indexing, NOW + timedelta(seconds=60)) == [Gap(3, 5)]
+        assert stored(database) == [1, 2, 6, 7]
+        self.take(database, indexing, *records(8))
+        assert stored(database) == [1, 2, 6, 7, 8]
+        assert "events 3 to 5 of bookings/bookings-1 never came" in told(database)[0]
+
+    def test_no_more_is_kept_than_patience_allows(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(*range(2, 22)))
+        assert self.skip(database, indexing, NOW) == []
+        self.take(database, indexing, *records(22))
+        assert self.skip(database, indexing, NOW) == [Gap(1, 1)]
+        assert stored(database) == list(range(2, 23))
+
+    def test_several_gaps_are_skipped_one_after_another(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(1, 3, 4, 9))
+        late = NOW + timedelta(seconds=60)
+        assert self.skip(database, indexing, late) == [Gap(2, 2)]
+        assert self.skip(database, indexing, late) == [Gap(5, 8)]
+        assert stored(database) == [1, 3, 4, 9]
+        with database.reading() as tx:
+            assert topic_store.gaps(tx, BOOKINGS) == [Gap(2, 2), Gap(5, 8)]
+
+    def test_what_was_missing_is_stored_when_it_comes_after_all(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(1, 4))
+        self.skip(database, indexing, NOW + timedelta(seconds=60))
+        assert self.take(database, indexing, *records(3, 2, 3, 4)) == 2
+        assert stored(database) == [1, 2, 3, 4]
+        assert "2 events of bookings/bookings-1 that were missing came late" in told(database)[0]
+
+    def test_another_event_under_a_known_sequence_is_a_fork_that_is_told(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(1, 2, 4))
+        forged = [record(event(number, rows=999), 7 + number) for number in (2, 4)]
+        twins = [record(event(3), 20), record(event(3, rows=999), 21)]
+        assert self.take(database, indexing, *forged, *twins, *records(5)) == 3
+        assert stored(database) == [1, 2, 3, 4, 5]
+        assert [position for position, _ in refusals(database)] == [9, 11, 21]
+        assert all("forked or edited" in problem for _, problem in refusals(database))
+
+    def test_an_id_stands_for_one_event(self, database: Database, indexing: Indexing) -> None:
+        def named(sequence: int, twin: UsageEvent) -> TopicRecord:
+            made = event(sequence)
+            return record(
+                UsageEvent(
+                    twin.id, made.source, made.type, made.time, sequence, made.receipt, made.data
+                ),
+                sequence,
+            )
+
+        self.take(database, indexing, *records(1, 6))
+        self.take(database, indexing, named(2, event(1)), named(3, event(6)), *records(4))
+        assert stored(database) == [1]
+        assert [position for position, _ in refusals(database)] == [2, 3]
+        self.skip(database, indexing, NOW + timedelta(seconds=60))
+        assert stored(database) == [1, 4]
+
+    def test_records_that_no_agent_writes_are_noted_and_block_nothing(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        good = record(event(1))
+        bad = [
+            TopicRecord(USAGE_TOPIC, 2, 5, good.key, [], b"{}"),
+            TopicRecord(USAGE_TOPIC, 2, 6, None, good.headers, good.value),
+            TopicRecord(USAGE_TOPIC, 2, 7, b"\xff\x00key", good.headers, None),
+            record(event(1, AgentName("bookings", "stranger")), 8),
+            record(event(1, AgentName("Nobody", "x")), 9),
+        ]
+        assert self.take(database, indexing, *bad, good) == 1
+        assert stored(database) == [1]
+        problems = dict(refusals(database))
+        assert "has no header" in problems[5]
+        assert "key is not the agent" in problems[6]
+        assert problems[8] == "no agent bookings/stranger is enrolled"
+        assert "names no agent" in problems[9]
+        assert told(database) == [
+            f"5 records were not taken, the first of {USAGE_TOPIC} at 2/5: {problems[5]}"
+        ]
+
+    def test_positions_move_only_from_where_they_are(self, database: Database) -> None:
+        with database.writing() as tx:
+            assert topic_store.advance(tx, "t", 0, None, 10)
+            assert topic_store.advance(tx, "t", 1, None, 4)
+            assert not topic_store.advance(tx, "t", 0, None, 5)
+            assert not topic_store.advance(tx, "t", 0, 9, 12)
+            assert topic_store.advance(tx, "t", 0, 10, 12)
+        with database.reading() as tx:
+            assert topic_store.positions(tx, "t") == {0: 12, 1: 4}
+            assert topic_store.positions(tx, "u") == {}
+
+    def test_one_replica_publishes_until_its_time_is_over(self, database: Database) -> None:
+        later = NOW + timedelta(seconds=30)
+        with database.writing() as tx:
+            assert outbox.hold(tx, "one", NOW, later)
+            assert not outbox.hold(tx, "two", NOW, later)
+            assert outbox.hold(tx, "one", NOW, later)
+            assert not outbox.advance(tx, "two", 0, 5)
+            assert outbox.advance(tx, "one", 0, 5)
+            assert not outbox.advance(tx, "one", 0, 6)
+            assert outbox.hold(tx, "two", later, later + timedelta(seconds=30))
+        with database.reading() as tx:
+            assert outbox.outbox(tx).published == 5
+            assert outbox.outbox(tx).holder == "two"
+
+    def test_changes_are_published_without_people_and_words(self, database: Database) -> None:
+        change = Change(
+            "agreement.approved", "user:ana", NOW, "a-1", "ana may read", "bookings",
+            "bookings.fares", distributed=True,
+        )  # fmt: skip
+        with database.writing() as tx:
+            timeline.record_change(tx, change)
+            timeline.record_change(tx, Change("purpose.added", "user:ana", NOW, "p", "words"))
+        with database.reading() as tx:
+            first, second = outbox.changes_after(tx, 0, 10)
+            assert outbox.changes_after(tx, 1, 10) == [second]
+            assert outbox.changes_after(tx, 0, 1) == [first]
+        made = to_kafka(first)
+        assert made.key == b"bookings"
+        assert dict(made.headers)["ce_id"] == b"change-1"
+        assert dict(made.headers)["ce_type"] == b"io.meshwarden.agreement.approved.v1"
+        assert made.value == (
+            b'{"action":"agreement.approved","domain":"bookings","kind":"change",'
+            b'"product":"bookings.fares","purpose":"","reference":"a-1","revision":1}'
+        )
+        assert to_kafka(second).key == b"mesh"
+
+    def skip(self, database: Database, indexing: Indexing, at: datetime) -> Sequence[Gap | None]:
+        with database.writing() as tx:
+            return [indexing.skip_missing(tx, name, at) for name in indexing.overdue(tx, at)]
+
+
+def stored(database: Database, name: AgentName = BOOKINGS) -> list[int]:
+    """The sequences that are stored, each as it was sent."""
+
+    def found(tx: Transaction) -> dict[int, bytes]:
+        return store.stored_events(tx, name.domain, name.agent, range(1, 100))
+
+    with database.reading() as tx:
+        documents = found(tx)
+    assert documents == {number: encode_event(event(number, name)) for number in documents}
+    return sorted(documents)
+
+
+def refusals(database: Database) -> list[tuple[int, str]]:
+    with database.reading() as tx:
+        return [(one.position, one.problem) for one in topic_store.refused(tx)]
+
+
+def told(database: Database) -> list[str]:
+    """What the timeline tells of changes, newest first."""
+    with database.reading() as tx:
+        entries = timeline.newest(tx, ALL, Wanted(kind="change"), None, 100)
+    return [one.summary for one in sorted(entries, key=lambda one: -one.revision)]
+
+
+class TestSqlite(IndexingContract):
+    @pytest.fixture
+    def engine(self, tmp_path: Path) -> Iterator[Engine]:
+        engine = open_sqlite(tmp_path / "control.db")
+        yield engine
+        engine.dispose()
+
+
+class TestPostgres(IndexingContract):
+    @pytest.fixture
+    def engine(self, empty_postgres: str) -> Iterator[Engine]:
+        engine = open_postgres(empty_postgres)
+        yield engine
+        engine.dispose()
