@@ -5,7 +5,7 @@ from datetime import datetime
 
 from control_plane.agreements import store as agreements
 from control_plane.agreements.store import AgreementRead
-from control_plane.audit import claims, reads_store, rules, store
+from control_plane.audit import claims, reads_store, rules, store, witnessing
 from control_plane.database import Transaction
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import merged
@@ -51,6 +51,7 @@ def add_new_events(
 ) -> None:
     """Store consecutive events of which none is stored, with all that they are found by."""
     store.add_events(tx, domain, agent, new, now)
+    witnessing.grow(tx, domain, agent, new, now)
     opened = vault.open(tx, domain, agent, new)
     actors = {event: claims.actor_of(personal) for event, personal in opened.items()}
     _index_reads(tx, domain, agent, [event for event in new if event.type.is_read], actors)

@@ -1,0 +1,193 @@
+"""The logs' tables: how far each agent's log is, and its tree."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, func, insert
+from sqlmodel import Field, SQLModel, col, select
+
+from control_plane.audit.tiles import WIDTH, Tile, TileNodes, split
+from control_plane.database import Instant, Transaction
+from mesh.evidence.merkle import Frontier
+
+
+class LogRow(SQLModel, table=True):
+    __tablename__ = "log"
+    domain: str = Field(primary_key=True)
+    agent: str = Field(primary_key=True)
+    size: int = Field(sa_type=BigInteger)
+    nodes: bytes
+    witnessed_size: int = Field(sa_type=BigInteger)
+    verified_size: int = Field(sa_type=BigInteger)
+    problem: str
+    arrival: datetime | None = Field(sa_column=Column(Instant))
+
+
+class TileRow(SQLModel, table=True):
+    """Also tells when its oldest and newest records were stored."""
+
+    __tablename__ = "log_tile"
+    domain: str = Field(primary_key=True)
+    agent: str = Field(primary_key=True)
+    height: int = Field(primary_key=True)
+    place: int = Field(primary_key=True, sa_type=BigInteger)
+    hashes: bytes
+    oldest: datetime = Field(sa_column=Column(Instant, nullable=False))
+    newest: datetime = Field(sa_column=Column(Instant, nullable=False))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLog:
+    """How far a log is stored, witnessed and checked; `problem` is empty while all fits."""
+
+    domain: str
+    agent: str
+    frontier: Frontier = field(default_factory=Frontier)
+    witnessed_size: int = 0
+    verified_size: int = 0
+    problem: str = ""
+    arrival: datetime | None = None
+
+    @property
+    def size(self) -> int:
+        """How many records are stored."""
+        return self.frontier.size
+
+
+def find(tx: Transaction, domain: str, agent: str) -> StoredLog:
+    """An agent's log; an empty one before the first record and checkpoint."""
+    row = tx.get(LogRow, (domain, agent))
+    return StoredLog(domain, agent) if row is None else _log(row)
+
+
+def logs(tx: Transaction, domains: Collection[str] | None) -> list[StoredLog]:
+    """The logs of some domains, all for None, by domain and agent."""
+    query = select(LogRow).order_by(col(LogRow.domain), col(LogRow.agent))
+    if domains is not None:
+        query = query.where(col(LogRow.domain).in_(sorted(domains)))
+    return [_log(row) for row in tx.exec(query)]
+
+
+def put(tx: Transaction, log: StoredLog) -> None:
+    """Store how far a log is."""
+    tx.merge(
+        LogRow(
+            domain=log.domain,
+            agent=log.agent,
+            size=log.size,
+            nodes=b"".join(log.frontier.nodes),
+            witnessed_size=log.witnessed_size,
+            verified_size=log.verified_size,
+            problem=log.problem,
+            arrival=log.arrival,
+        )
+    )
+    tx.flush()
+
+
+def nodes(tx: Transaction, domain: str, agent: str) -> TileNodes:
+    """The hashes of a log's tree, a tile at a time."""
+
+    def load(height: int, place: int) -> bytes:
+        found = tx.exec(
+            select(TileRow.hashes).where(
+                TileRow.domain == domain,
+                TileRow.agent == agent,
+                TileRow.height == height,
+                TileRow.place == place,
+            )
+        ).first()
+        return found or b""
+
+    return TileNodes(load)
+
+
+def last_tiles(tx: Transaction, domain: str, agent: str, size: int) -> dict[int, bytes]:
+    """The hashes of each height's last tile, where a log of that size has it partly full."""
+    found, height, load = {}, 0, nodes(tx, domain, agent)
+    while size:
+        if size % WIDTH:
+            found[height] = load.tile(height, size // WIDTH)
+        height, size = height + 1, size // WIDTH
+    return found
+
+
+def put_tiles(
+    tx: Transaction, domain: str, agent: str, tiles: Sequence[Tile], now: datetime
+) -> None:
+    """Store tiles that are new or have more hashes now."""
+    kept = []
+    heights: set[int] = set()
+    for tile in tiles:
+        old = None
+        if tile.height not in heights:
+            # Only the first tile of each height can have been there, partly full.
+            heights.add(tile.height)
+            old = tx.get(TileRow, (domain, agent, tile.height, tile.index))
+        if old is not None:
+            old.hashes, old.newest = tile.hashes, max(old.newest, now)
+            old.oldest = min(old.oldest, now)
+            tx.add(old)
+            continue
+        kept.append(
+            {
+                "domain": domain,
+                "agent": agent,
+                "height": tile.height,
+                "place": tile.index,
+                "hashes": tile.hashes,
+                "oldest": now,
+                "newest": now,
+            }
+        )
+    if kept:
+        tx.execute(insert(TileRow), kept)
+    tx.flush()
+
+
+def leaves(tx: Transaction, domain: str, agent: str, after: int, until: int) -> list[bytes]:
+    """The leaf hashes of the records after one up to another; short where some are not stored."""
+    rows = tx.exec(
+        select(TileRow.place, TileRow.hashes)
+        .where(
+            TileRow.domain == domain,
+            TileRow.agent == agent,
+            TileRow.height == 0,
+            col(TileRow.place).between(after // WIDTH, (until - 1) // WIDTH),
+        )
+        .order_by(col(TileRow.place))
+    ).all()
+    hashes: list[bytes] = []
+    for place, packed in rows:
+        if after // WIDTH + (len(hashes) // WIDTH) != place:
+            break
+        hashes += split(packed)
+    return hashes[after % WIDTH :][: until - after]
+
+
+def window(
+    tx: Transaction, domain: str, agent: str, since: datetime | None, before: datetime | None
+) -> tuple[int, int] | None:
+    """The first and the last tile with records stored in a window; None without any."""
+    query = select(func.min(TileRow.place), func.max(TileRow.place)).where(
+        TileRow.domain == domain, TileRow.agent == agent, TileRow.height == 0
+    )
+    if since is not None:
+        query = query.where(col(TileRow.newest) >= since)
+    if before is not None:
+        query = query.where(col(TileRow.oldest) < before)
+    first, last = tx.exec(query).one()
+    return None if first is None else (first, last)
+
+
+def _log(row: LogRow) -> StoredLog:
+    return StoredLog(
+        domain=row.domain,
+        agent=row.agent,
+        frontier=Frontier(row.size, tuple(split(row.nodes))),
+        witnessed_size=row.witnessed_size,
+        verified_size=row.verified_size,
+        problem=row.problem,
+        arrival=row.arrival,
+    )

@@ -1,0 +1,126 @@
+"""Each agent's log beside what the agent signed of it: the tree grows, and forks are told."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from control_plane.audit import checkpoint_store, tree_store
+from control_plane.audit.checkpoint_store import KeptCheckpoint
+from control_plane.audit.heads import Acceptance, Standing, accept_checkpoint
+from control_plane.audit.tiles import TreeDamaged, grown
+from control_plane.audit.tree_store import StoredLog
+from control_plane.database import Transaction
+from control_plane.timeline import store as timeline
+from control_plane.timeline.rules import Change
+from mesh.errors import EvidenceInvalid
+from mesh.evidence.checkpoints import (
+    Checkpoint,
+    CheckpointInvalid,
+    open_checkpoint,
+    read_checkpoint,
+)
+from mesh.evidence.codec import encode_event
+from mesh.evidence.events import UsageEvent
+from mesh.evidence.merkle import frontier_at, leaf_hash
+
+
+def grow(
+    tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent], now: datetime
+) -> None:
+    """Take the agent's next events into its tree, and compare what it signed of them."""
+    log = tree_store.find(tx, domain, agent)
+    if events[0].sequence != log.size + 1:
+        _tell(tx, replace(log, arrival=now), now, _odd_start(log, events[0].sequence))
+        return
+    leaves = [leaf_hash(encode_event(event)) for event in events]
+    last = tree_store.last_tiles(tx, domain, agent, log.size)
+    tree_store.put_tiles(tx, domain, agent, grown(log.size, last, leaves), now)
+    frontier, verified, problem = log.frontier, log.verified_size, ""
+    for kept in checkpoint_store.pending(tx, domain, agent, log.size, log.size + len(leaves)):
+        frontier = frontier.extend(leaves[frontier.size - log.size : kept.size - log.size])
+        others = checkpoint_store.roots_at(tx, domain, agent, kept.size) - {kept.root}
+        found = accept_checkpoint(read_checkpoint(kept.note), frontier.size, frontier.root, others)
+        checkpoint_store.settle(tx, domain, agent, kept, found.standing)
+        problem = problem or found.problem
+        if found.standing is Standing.FITS:
+            verified = kept.size
+    frontier = frontier.extend(leaves[frontier.size - log.size :])
+    grown_log = replace(log, frontier=frontier, verified_size=verified, arrival=now)
+    _tell(tx, grown_log, now, problem)
+
+
+def witness(
+    tx: Transaction, domain: str, agent: str, note: str, public_key: bytes, now: datetime
+) -> None:
+    """Keep an agent's checkpoint and compare it with what is stored; a fork is told, not refused.
+
+    Raises EvidenceInvalid for a note that the agent's key did not sign.
+    """
+    checkpoint = _opened(note, domain, agent, public_key)
+    size = checkpoint.size
+    signed = checkpoint_store.roots_at(tx, domain, agent, size)
+    if checkpoint.root in signed or not size:
+        return
+    log = tree_store.find(tx, domain, agent)
+    found = _accepted(tx, log, checkpoint, signed)
+    before = checkpoint_store.latest(tx, domain, agent, Standing.FITS)
+    kept = KeptCheckpoint(size, checkpoint.root, note, now, found.standing)
+    checkpoint_store.add(tx, domain, agent, kept)
+    if before is not None and before.arrival.hour != now.hour:
+        checkpoint_store.thin_out(tx, domain, agent, now)
+    fits = found.standing is Standing.FITS
+    log = replace(
+        log,
+        witnessed_size=max(log.witnessed_size, size),
+        verified_size=max(log.verified_size, size if fits else 0),
+    )
+    _tell(tx, log, now, found.problem)
+
+
+def _accepted(
+    tx: Transaction, log: StoredLog, checkpoint: Checkpoint, signed: frozenset[bytes]
+) -> Acceptance:
+    if checkpoint.size > log.size:
+        return accept_checkpoint(checkpoint, log.size, None, signed)
+    nodes = tree_store.nodes(tx, log.domain, log.agent)
+    try:
+        root = frontier_at(nodes, checkpoint.size).root
+    except TreeDamaged as error:
+        return Acceptance(Standing.PENDING, f"what is stored can't be compared: {error}")
+    return accept_checkpoint(checkpoint, log.size, root, signed)
+
+
+def _opened(note: str, domain: str, agent: str, public_key: bytes) -> Checkpoint:
+    try:
+        checkpoint = open_checkpoint(note, public_key)
+    except CheckpointInvalid as error:
+        raise EvidenceInvalid(f"the checkpoint is refused: {error}") from error
+    if (checkpoint.domain, checkpoint.agent) != (domain, agent):
+        raise EvidenceInvalid(
+            f"the checkpoint is of {checkpoint.source}; this agent may report its own log only"
+        )
+    return checkpoint
+
+
+def _odd_start(log: StoredLog, sequence: int) -> str:
+    return (
+        f"record {sequence:,} came while the tree of {log.domain}/{log.agent} has {log.size:,};"
+        " what is stored was changed from outside"
+    )
+
+
+def _tell(tx: Transaction, log: StoredLog, now: datetime, problem: str) -> None:
+    """Store the log; its first problem stays, and is told in the timeline."""
+    if problem and not log.problem:
+        name = f"{log.domain}/{log.agent}"
+        change = Change(
+            action="evidence.forked",
+            actor=f"agent:{name}",
+            time=now,
+            reference=name,
+            summary=problem,
+            domain=log.domain,
+        )
+        timeline.record_change(tx, change)
+        log = replace(log, problem=problem)
+    tree_store.put(tx, log)
