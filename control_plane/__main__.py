@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "kafka"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     # Imported here, as the policy worker's process imports this module and needs none of it.
     from control_plane.settings import SettingsInvalid, read_settings  # noqa: PLC0415
 
