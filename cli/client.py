@@ -16,6 +16,7 @@ from mesh.v1.policies_pb2_grpc import PolicyServiceStub
 from mesh.v1.purposes_pb2_grpc import PurposeServiceStub
 from mesh.v1.status_pb2_grpc import StatusServiceStub
 from mesh.wire.status import from_rpc_error
+from mesh.wire.targets import channel_target
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -113,4 +114,4 @@ def channel(
     options = [("grpc.max_receive_message_length", max_message)]
     if tls:
         return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options)
-    return grpc.insecure_channel(target, options)
+    return grpc.insecure_channel(channel_target(target), options)

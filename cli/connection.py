@@ -10,6 +10,7 @@ import click
 from cli.contexts import Contexts
 from cli.flags import Flags
 from mesh import errors
+from mesh.wire.targets import channel_target
 
 SCHEMES = {"grpc": False, "http": False, "grpc+tcp": False, "grpcs": True, "https": True}
 SCHEMES["grpc+tls"] = True
@@ -100,8 +101,24 @@ def address(text: str) -> Address:
     """host:port, or grpc://host:port (plain) or grpcs://host:port (TLS).
 
     Without a scheme, loopback is plain and everything else TLS. Tokens never travel in plain
-    text to another machine.
+    text to another machine. Several replicas on this machine are joined by commas.
     """
+    parts = [_one(part.strip()) for part in text.split(",")]
+    if len(parts) == 1:
+        return parts[0]
+    joined = ",".join(part.target for part in parts)
+    if any(part.tls for part in parts):
+        raise click.UsageError(
+            f"{text!r}: with TLS, give one name that has the addresses of all replicas."
+        )
+    try:
+        channel_target(joined)
+    except ValueError as error:
+        raise click.UsageError(f"{text!r}: {error}.") from error
+    return Address(joined, False)
+
+
+def _one(text: str) -> Address:
     scheme, separator, rest = text.partition("://")
     target = (rest if separator else text).rstrip("/")
     host, colon, port = target.rpartition(":")

@@ -142,7 +142,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
         ) from error
     except DatabaseError as error:
         raise SettingsInvalid(
-            f"the database {engine.url.database} can't be used: {_line(error)}"
+            f"the database {engine.url.database} can't be used: {postgres.one_line(error.orig)}"
         ) from error
 
 
@@ -165,7 +165,8 @@ def _interruption_told() -> Iterator[None]:
         if not _is_passing(error):
             raise
         raise TransactionInterrupted(
-            f"the database interrupted, and nothing was changed; try again: {_line(error)}",
+            "the database interrupted, and nothing was changed; try again:"
+            f" {postgres.one_line(error.orig)}",
             server="",
         ) from error
 
@@ -187,8 +188,3 @@ def _is_passing(error: DBAPIError) -> bool:
     if isinstance(error.orig, sqlite3.OperationalError):
         return error.orig.sqlite_errorcode == sqlite3.SQLITE_BUSY
     return error.connection_invalidated or postgres.is_passing(error.orig)
-
-
-def _line(error: DBAPIError) -> str:
-    """What the database said, on one line."""
-    return " ".join(str(error.orig).split())

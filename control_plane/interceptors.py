@@ -5,8 +5,9 @@ from __future__ import annotations  # gRPC's classes are generic in their stubs 
 import asyncio
 import inspect
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Never, Protocol, TypeVar
 
 import grpc
@@ -14,12 +15,15 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from control_plane.calls import CALLER
+from control_plane.database import TransactionInterrupted
 from mesh.errors import RequestTooLarge
 from mesh.identity.principal import Caller
 from mesh.names import is_name
 from mesh.wire.failures import failure
 
 MAX_REQUEST_BYTES = 1024 * 1024
+# Long enough for a database to restart; a longer absence is the client's to wait for.
+_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
@@ -78,9 +82,12 @@ class CallInterceptor(aio.ServerInterceptor):
 
     def _function(self, inner: Callable[..., Any], method: str) -> Callable[..., Any]:
         def handle(request: object, context: grpc.ServicerContext) -> object:
-            try:
+            def answer() -> object:
                 CALLER.set(self._admit(method, request, context))
                 return inner(request, context)
+
+            try:
+                return _uninterrupted(answer)
             except aio.AbortError:
                 raise
             except Exception as error:  # noqa: BLE001 - the boundary: everything becomes a status
@@ -139,6 +146,15 @@ class CallInterceptor(aio.ServerInterceptor):
         domain = getattr(request, "domain", None)
         known = domain if isinstance(domain, str) and is_name(domain) else None
         return self._admission.admit(method, _bearer(context), known)
+
+
+def _uninterrupted(answer: Callable[[], object]) -> object:
+    """Answer again where the database interrupted and holds nothing of it, a few times."""
+    for pause in _PAUSES:
+        with suppress(TransactionInterrupted):
+            return answer()
+        time.sleep(pause)
+    return answer()
 
 
 def _bearer(context: grpc.ServicerContext | aio.ServicerContext[Any, Any]) -> str:

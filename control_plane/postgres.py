@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
 from control_plane.notices import Heads
 from control_plane.settings import SettingsInvalid
+from mesh.errors import ControlUnavailable
 
 NAME = "postgresql"
 _CHANNEL = "mesh_heads"
@@ -86,7 +87,11 @@ def connection_parameters(url: str) -> dict[str, str]:
         raise SettingsInvalid(
             f"database is no URL that PostgreSQL's client library understands; it is {_ALLOWED}"
         ) from None
-    return {**_DEFAULTS, **{key: str(value) for key, value in given.items() if value is not None}}
+    parameters = {key: str(value) for key, value in given.items() if value is not None}
+    if not all(port.isdecimal() for port in parameters.get("port", "0").split(",")):
+        # Where the host was forgotten, it may be the password.
+        raise SettingsInvalid(f"the database's port is no number; database is {_ALLOWED}")
+    return {**_DEFAULTS, **parameters}
 
 
 _ALLOWED = (
@@ -112,14 +117,19 @@ def announce(connection: Connection, heads: Heads) -> None:
 
 
 async def listen(url: str, heard: Callable[[Heads], None]) -> None:
-    """Hear what any replica announces, until the connection is lost, which raises."""
+    """Hear what any replica announces. Raises ControlUnavailable when the connection is lost."""
     parameters: dict[str, Any] = dict(connection_parameters(url))
-    connection = await psycopg.AsyncConnection.connect(autocommit=True, **parameters)
-    async with connection:
-        await connection.execute(f"LISTEN {_CHANNEL}")
-        async for notice in connection.notifies():
-            revision, _, position = notice.payload.partition(" ")
-            heard(Heads(int(revision), int(position)))
+    try:
+        connection = await psycopg.AsyncConnection.connect(autocommit=True, **parameters)
+        async with connection:
+            await connection.execute(f"LISTEN {_CHANNEL}")
+            async for notice in connection.notifies():
+                revision, _, position = notice.payload.partition(" ")
+                heard(Heads(int(revision), int(position)))
+    except psycopg.OperationalError as error:
+        raise ControlUnavailable(
+            f"what other replicas change is noticed late: {one_line(error)}", server=""
+        ) from error
 
 
 def is_passing(error: BaseException | None) -> bool:
@@ -129,6 +139,11 @@ def is_passing(error: BaseException | None) -> bool:
     if error.sqlstate is None:
         return isinstance(error, psycopg.OperationalError)
     return error.sqlstate in _PASSING_STATES or error.sqlstate.startswith("08")
+
+
+def one_line(error: BaseException | None) -> str:
+    """What the database said."""
+    return " ".join(str(error).split())
 
 
 def _lock(connection: Connection, name: str) -> None:

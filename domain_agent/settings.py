@@ -17,6 +17,7 @@ from mesh.errors import RequestInvalid
 from mesh.evidence.cloudevents import USAGE_TOPIC
 from mesh.kafka.settings import KafkaSettings
 from mesh.names import HYPHENATED_RULE, NAME_RULE, is_hyphenated, is_name
+from mesh.wire.targets import channel_target
 
 
 def _domain(text: str) -> str:
@@ -28,6 +29,11 @@ def _domain(text: str) -> str:
 def _agent(text: str) -> str:
     if not is_hyphenated(text):
         raise ValueError(f"an agent's id is {HYPHENATED_RULE}")
+    return text
+
+
+def _control_plane(text: str) -> str:
+    channel_target(text)
     return text
 
 
@@ -78,7 +84,7 @@ class AgentSettings(_Strict):
 
     domain: Annotated[str, AfterValidator(_domain)]
     id: Annotated[str, AfterValidator(_agent)]
-    control_plane: str
+    control_plane: Annotated[str, AfterValidator(_control_plane)]
     state: Path
     products: Path
     roots: Annotated[tuple[Path, ...], Field(min_length=1)]
@@ -90,6 +96,15 @@ class AgentSettings(_Strict):
     worker: WorkerSettings = WorkerSettings()
     engine: EngineSettings = EngineSettings()
     tls: TlsSettings = TlsSettings()
+
+    @model_validator(mode="after")
+    def _one_name_with_tls(self) -> "AgentSettings":
+        if "," in self.control_plane and self.tls.control_plane_ca is not None:
+            raise ValueError(
+                "with TLS, `control_plane` is one name that has the addresses of all replicas"
+            )
+        return self
+
     kafka: UsageSettings | None = None
 
 

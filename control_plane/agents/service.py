@@ -35,7 +35,6 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
         self._keys = keys
         self._new_id = new_id
         self._new_secret = new_secret
-        self._stored_sessions: frozenset[str] = frozenset()
 
     def CreateJoinToken(
         self, request: agents_pb2.CreateJoinTokenRequest, context: object
@@ -94,11 +93,10 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
 
     async def end_superseded(self) -> None:
         """End the streams of agents that have connected to another replica since."""
-        earlier = self._stored_sessions
-        self._stored_sessions = await asyncio.to_thread(self._own_sessions)
-        gone = earlier - self._stored_sessions
-        for session in self._parts.running:
-            if session.id in gone:
+        stored = [session for session in self._parts.running if session.stored_id is not None]
+        own = await asyncio.to_thread(self._own_sessions)
+        for session in stored:
+            if session.stored_id not in own:
                 session.end()
 
     def ReportAgent(

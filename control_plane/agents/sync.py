@@ -47,6 +47,7 @@ class SyncSession:
         self._repeat = asyncio.Event()
         self._repeated = 0
         self._superseded = asyncio.Event()
+        self._is_stored = False
 
     @property
     def name(self) -> tuple[str, str]:
@@ -54,9 +55,9 @@ class SyncSession:
         return self._domain, self._agent
 
     @property
-    def id(self) -> str:
-        """The id of the session."""
-        return self._session
+    def stored_id(self) -> str | None:
+        """The session's id once the database has it."""
+        return self._session if self._is_stored else None
 
     def end(self) -> None:
         """End the stream, because the agent connected again."""
@@ -71,6 +72,7 @@ class SyncSession:
             acknowledged = await _hello(requests)
             opening = asyncio.create_task(self._threaded(self._open))
             await asyncio.shield(opening)
+            self._is_stored = True
             reader = asyncio.create_task(self._read(requests))
             async for response in self._send(acknowledged, reader):
                 yield response

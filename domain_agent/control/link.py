@@ -12,6 +12,7 @@ from uuid_utils import uuid7
 
 from domain_agent.clock import Clock
 from mesh.identity.tokens import AGENT_LIFETIME, agent_token
+from mesh.wire.targets import channel_target
 
 CALL_SECONDS = 10.0
 # Renewed well before its five minutes are over.
@@ -62,10 +63,10 @@ class Link:
             ("grpc.initial_reconnect_backoff_ms", 200),
         ]
         if authority is None:
-            self.channel = grpc.insecure_channel(target, options)
+            self.channel = grpc.insecure_channel(channel_target(target), options)
         else:
             self.channel = grpc.secure_channel(
-                target, grpc.ssl_channel_credentials(authority), options
+                channel_target(target), grpc.ssl_channel_credentials(authority), options
             )
         self._token = ""
         self._expires = clock.now()

@@ -76,6 +76,18 @@ class Postgres:
 
     def start(self) -> None:
         """Start, and wait until it answers. Raises ProcessFailed."""
+        deadline = time.monotonic() + START_SECONDS
+        process = self._spawn()
+        while not self._answers():
+            if time.monotonic() > deadline:
+                log = (self.folder / "log").read_text(errors="replace")
+                raise ProcessFailed(f"PostgreSQL did not start:\n{log[-2000:]}")
+            # After a kill, processes of before may hold its memory for a moment.
+            if process.poll() is not None:
+                process = self._spawn()
+            time.sleep(0.02)
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
         options = {"listen_addresses": "", "unix_socket_directories": str(self.folder)}
         arguments = [f"-c{key}={value}" for key, value in {**options, **self.settings}.items()]
         with (self.folder / "log").open("ab") as log:
@@ -86,12 +98,7 @@ class Postgres:
                 start_new_session=True,
                 **_unprivileged(),
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                log_text = (self.folder / "log").read_text(errors="replace")
-                raise ProcessFailed(f"PostgreSQL did not start:\n{log_text[-2000:]}")
-            time.sleep(0.02)
+        return self.process
 
     def stop(self) -> None:
         """End it in order, open connections included; insist after a while."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+import click
 import grpc
 import pytest
 from cryptography import x509
@@ -31,10 +32,25 @@ from tests.unit.cli.terminal import Run
         ("grpc+tls://mesh.example:7443", "mesh.example:7443", True),
         ("mesh.example:7443", "mesh.example:7443", True),
         ("192.0.2.1:7443", "192.0.2.1:7443", True),
+        ("127.0.0.1:1, grpc://127.0.0.1:2", "127.0.0.1:1,127.0.0.1:2", False),
     ],
 )
 def test_everything_but_loopback_is_tls(text: str, target: str, tls: bool) -> None:
     assert address(text) == Address(target, tls)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "127.0.0.1:1,",
+        "127.0.0.1:1,localhost:2",
+        "127.0.0.1:1,[::1]:2",
+        "mesh-1.example:7443,mesh-2.example:7443",
+    ],
+)
+def test_several_addresses_are_of_this_machine(text: str) -> None:
+    with pytest.raises(click.UsageError):
+        address(text)
 
 
 class Identity(identity_pb2_grpc.IdentityServiceServicer):

@@ -1,12 +1,15 @@
 """Settings: what an operator may write, and what is refused at start."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from control_plane.identity.keys import open_key_ring
+from control_plane.postgres import connection_parameters, open_postgres
 from control_plane.settings import Settings, SettingsInvalid, Tls, read_settings
-from control_plane.state import locked_state
+from control_plane.state import locked_state, replica_id
 
 
 def test_a_file_is_read_and_options_win(tmp_path: Path) -> None:
@@ -98,3 +101,70 @@ def test_a_state_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     state.write_text("")
     with pytest.raises(SettingsInvalid, match="can't be used"), locked_state(state):
         pass
+
+
+def test_a_database_and_keys_are_stated_or_given(tmp_path: Path) -> None:
+    config = tmp_path / "cp.yaml"
+    config.write_text("state: here\ndatabase: postgresql://mesh@db/mesh\nkeys: keys\n")
+    settings = read_settings(config)
+    assert (settings.database, settings.keys) == ("postgresql://mesh@db/mesh", tmp_path / "keys")
+    given = read_settings(config, database="postgresql:///other", keys=Path("/k"))
+    assert (given.database, given.keys) == ("postgresql:///other", Path("/k"))
+    assert (read_settings(None, state=tmp_path).database, settings.tls) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["database: 5", "database: [a]", "keys: 5", "keys: ''"])
+def test_what_is_no_database_or_folder_is_refused(tmp_path: Path, text: str) -> None:
+    config = tmp_path / "cp.yaml"
+    config.write_text(f"state: here\n{text}\n")
+    with pytest.raises(SettingsInvalid, match=r"database|keys"):
+        read_settings(config)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///hunter2.db",
+        "mysql://mesh:hunter2@db/mesh",
+        "hunter2",
+        "postgresql://mesh:hunter2",
+        "postgresql+psycopg://mesh:hunter2@db/mesh",
+        "postgresql://mesh:hunter2@db:port/mesh",
+        "postgresql://mesh:hunter2@db/mesh?hunter2=1",
+        "postgresql://mesh:hunter2%zz@db/mesh",
+    ],
+)
+def test_another_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="postgresql://USER@HOST:PORT/NAME") as refused:
+        open_postgres(url)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_parameters_pass_through_and_the_password_is_shown_nowhere(tmp_path: Path) -> None:
+    url = (
+        "postgresql://mesh:hunter2@db1:5432,db2:5433/mesh?sslmode=verify-full&sslrootcert=/ca.pem"
+        "&target_session_attrs=read-write&connect_timeout=9"
+    )
+    found = connection_parameters(url)
+    assert found["sslmode"] == "verify-full"
+    assert (found["host"], found["port"]) == ("db1,db2", "5432,5433")
+    assert (found["connect_timeout"], found["application_name"]) == ("9", "meshwarden")
+    engine = open_postgres(url)
+    settings = Settings(tmp_path, database=url)
+    assert "hunter2" not in repr(engine) + repr(engine.url) + repr(settings)
+
+
+def test_replicas_that_start_together_make_one_set_of_keys(tmp_path: Path) -> None:
+    for folder in (tmp_path / str(number) for number in range(5)):
+        with ThreadPoolExecutor(8) as pool:
+            rings = pool.map(open_key_ring, [folder] * 8)
+            assert len({tuple(key.id for key in ring.all) for ring in rings}) == 1
+        assert {path.suffix for path in folder.iterdir()} == {".key"}
+
+
+def test_a_replica_keeps_its_id(tmp_path: Path) -> None:
+    assert replica_id(tmp_path, lambda: "a1") == "a1"
+    assert replica_id(tmp_path, lambda: "b2") == "a1"
+    (tmp_path / "replica.id").write_text("what?")
+    with pytest.raises(SettingsInvalid, match=r"replica\.id"):
+        replica_id(tmp_path, lambda: "c3")
