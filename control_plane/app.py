@@ -154,20 +154,23 @@ class ControlPlane:
         settings, state, clock = self._settings, self._settings.state, self._sources.clock
         self._exits.enter_context(locked_state(state))
         self._exits.callback(self._engine.close)
-        for pool in (self._pool, self._feeding, self._syncing, self._tailing):
-            self._exits.callback(pool.shutdown)
+        loop = asyncio.get_running_loop()
         keys = open_key_ring(settings.keys or state)
         loading = asyncio.create_task(asyncio.to_thread(self._engine.load, shipped("control")))
         try:
             engine = open_database(state / "control.db", settings.database)
             self._exits.callback(engine.dispose)
+            # Threads that still have a connection give it back before that.
+            for pool in (self._pool, self._feeding, self._syncing, self._tailing):
+                self._exits.callback(pool.shutdown)
+            self._exits.push_async_callback(loop.shutdown_default_executor)
             await asyncio.to_thread(migrate, engine)
         finally:
             await loading
         database = Database(engine, self._notices.commit)
         presence = Presence(database, replica_id(state, self._sources.new_id), clock)
         await asyncio.to_thread(_claim, database, keys, presence)
-        self._notices.attach(asyncio.get_running_loop())
+        self._notices.attach(loop)
         server = self._server(database, keys)
         steps = self._add_services(server, database, keys, presence.replica)
         renew_admin_token(state, keys, self._sources.new_id(), clock)

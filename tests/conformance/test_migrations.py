@@ -10,6 +10,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Engine,
@@ -46,10 +47,13 @@ def value(column: Column[Any], row: int) -> object:
     """Something that the column can hold; every third row is empty where it may be."""
     if column.nullable and row == ROWS - 1:
         return None
+    for key in column.foreign_keys:
+        return value(key.column, row)
     made: dict[type, object] = {
         Instant: datetime(2026, 11, 24, 12, 0, row, 123_456, tzinfo=UTC),
         Boolean: row % 2 == 0,
-        Integer: 2**40 + row,
+        BigInteger: 2**40 + row,
+        Integer: row,
         LargeBinary: b"\x00\xff" + bytes([row]),
         JSON: ["ü", {"a": [None, row]}],
         AutoString: f"{column.name} ü {row}",

@@ -87,6 +87,7 @@ class Plane:
 
     address: str
     state: Path
+    keys: Path
     clock: Clock
     loop: asyncio.AbstractEventLoop
     clients: list[Client] = field(default_factory=list)
@@ -134,7 +135,7 @@ class Plane:
         enrol(self, domain, agent, key)
         token = agent_token(domain, agent, key, uuid.uuid4().hex, self.clock())
         client = self.client(token)
-        keys = wrapped_keys(self.state, f"{domain}/{agent}", USERS)
+        keys = wrapped_keys(self.keys, f"{domain}/{agent}", USERS)
         client.audit.ReportEvidence(audit_pb2.ReportEvidenceRequest(keys=keys))
         return client
 
@@ -188,7 +189,7 @@ def running(
     thread.start()
     try:
         address, loop = started.result(30)
-        plane = Plane(address, state, clock, loop)
+        plane = Plane(address, state, keys or state, clock, loop)
         try:
             yield plane
         finally:

@@ -37,9 +37,9 @@ def sealed(
     return seal(event_id, canonical_fields(fields), sealing, bytes)
 
 
-def wrapped_keys(state: Path, agent: str, users: Iterable[str]) -> list[audit_pb2.WrappedKey]:
-    """Those users' keys as the agent reports them to the control plane of a state folder."""
-    private = load_pem_private_key((state / "evidence.key").read_bytes(), password=None)
+def wrapped_keys(folder: Path, agent: str, users: Iterable[str]) -> list[audit_pb2.WrappedKey]:
+    """Those users' keys as the agent reports them to the control plane with a folder's keys."""
+    private = load_pem_private_key((folder / "evidence.key").read_bytes(), password=None)
     reader = private.public_key().public_bytes_raw()  # type: ignore[union-attr]
     keys = [key_of(agent, user) for user in users]
     return [
