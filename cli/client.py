@@ -11,6 +11,7 @@ from mesh.v1.agents_pb2_grpc import AgentServiceStub
 from mesh.v1.agreements_pb2_grpc import AgreementServiceStub
 from mesh.v1.audit_pb2_grpc import AuditServiceStub
 from mesh.v1.contracts_pb2_grpc import ContractServiceStub
+from mesh.v1.erasures_pb2_grpc import ErasureServiceStub
 from mesh.v1.identity_pb2_grpc import IdentityServiceStub
 from mesh.v1.policies_pb2_grpc import PolicyServiceStub
 from mesh.v1.purposes_pb2_grpc import PurposeServiceStub
@@ -45,6 +46,7 @@ class Client:
         self.agreements = AgreementServiceStub(self._channel)
         self.audit = AuditServiceStub(self._channel)
         self.contracts = ContractServiceStub(self._channel)
+        self.erasures = ErasureServiceStub(self._channel)
         self.identity = IdentityServiceStub(self._channel)
         self.policies = PolicyServiceStub(self._channel)
         self.purposes = PurposeServiceStub(self._channel)

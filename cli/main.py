@@ -30,6 +30,7 @@ COMMANDS = {
     "why": Lazy("cli.why:why", "Explain a read from its receipt, and decide it anew."),
     "policy": Lazy("cli.policy:policy", "Check and test policies; show the active one."),
     "audit": Lazy("cli.audit:audit", "Who read what, and who changed what."),
+    "erasure": Lazy("cli.erasure:erasure", "Make evidence about a person unreadable for ever."),
     "agent": Lazy("cli.agent:agent", "The agents of the domains, and how they are."),
     "purpose": Lazy("cli.purpose:purpose", "The registered reasons for processing."),
     "token": Lazy("cli.token:token", "Issue tokens, and see who you are."),

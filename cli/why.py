@@ -67,7 +67,7 @@ def why(session: Session, receipt_id: str, agent: tuple[str, str] | None) -> int
     if any(decision.input is None for decision in receipt.decisions):
         session.say(
             "Not decided anew: who read, and what was decided from, is sealed. Its key was"
-            " destroyed (`mesh audit erasures`), or has not come from the agent yet."
+            " destroyed (`mesh erasure list`), or has not come from the agent yet."
         )
     if failed is not None:
         session.say("Not decided anew: its policy can't be had.")
@@ -108,7 +108,7 @@ def _explained(
     worded = {
         "who": receipt.principal or "sealed",
         "state": _outcome(receipt),
-        "statement": receipt.statement or "not parsed",
+        "statement": receipt.statement or "not kept",
         "teams": list(receipt.teams) or None,
     }
     sections = [

@@ -24,6 +24,7 @@ from control_plane.agents.keys import TrustedTokenKeys
 from control_plane.agents.service import AgentService
 from control_plane.agents.sync import SyncParts, SyncSession
 from control_plane.agreements.service import AgreementService
+from control_plane.audit.reporting import EvidenceReports
 from control_plane.audit.service import AuditService
 from control_plane.authorization import ENTRYPOINT, Authorization
 from control_plane.background import cancelled, every
@@ -247,15 +248,14 @@ class ControlPlane:
             lease=settings.lease,
             clock=clock,
         )
+        vault = Vault(keys.evidence.private)
+        reports = EvidenceReports(database, vault, agents.public_key, clock)
         issuer = TokenIssuer(keys.token.id, keys.token.private)
         agent_service = AgentService(sync, keys, new_id, self._sources.new_secret)
         agents_pb2_grpc.add_AgentServiceServicer_to_server(agent_service, server)
         agreements_pb2_grpc.add_AgreementServiceServicer_to_server(agreements, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
-            AuditService(
-                database, self._notices, self._tailing, Vault(keys.evidence.private), clock
-            ),
-            server,
+            AuditService(database, self._notices, self._tailing, vault, reports, clock), server
         )
         erasures_pb2_grpc.add_ErasureServiceServicer_to_server(
             ErasureService(database, clock, new_id), server

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -53,6 +53,7 @@ class Database:
     """Hands out transactions, and tells `committed` after each one that moved the heads."""
 
     def __init__(self, engine: Engine, committed: Callable[[Heads], None]) -> None:
+        self._engine = engine
         self._announces = engine.dialect.name == postgres.NAME
         self._reads = (
             engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -95,6 +96,20 @@ class Database:
         if heads is not None:
             self._committed(heads)
 
+    def scrub(self) -> None:
+        """Let nothing of deleted rows stay in the database's own files, as far as it can.
+
+        On SQLite that is the write-ahead log; on PostgreSQL dead rows are vacuumed, so that their
+        space is written over. Backups and archived logs are the operator's.
+        """
+        if self._announces:
+            outside = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+            with outside.connect() as connection:
+                connection.exec_driver_sql("VACUUM")
+            return
+        with self._writer, closing(self._engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
 
 def open_database(file: Path, url: str | None) -> Engine:
     """An engine on the PostgreSQL database of a URL, on the SQLite file where there is none."""
@@ -114,7 +129,13 @@ def open_sqlite(path: Path) -> Engine:
     def configure(connection: Any, record: object) -> None:
         # The driver must not begin transactions by itself: `begin` below says which kind.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+        for pragma in (
+            "journal_mode=WAL",
+            "foreign_keys=ON",
+            "synchronous=FULL",
+            # What is deleted is overwritten: an erasure leaves no name in free pages.
+            "secure_delete=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

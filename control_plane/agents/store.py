@@ -79,6 +79,11 @@ def find(tx: Transaction, domain: str, agent: str, now: datetime) -> EnrolledAge
     return None if row is None else _agent(tx, row, now)
 
 
+def public_key(tx: Transaction, domain: str, agent: str) -> bytes:
+    """The key that an enrolled agent signs with, 32 bytes."""
+    return tx.get_one(AgentRow, (domain, agent)).public_key
+
+
 def page(
     tx: Transaction, domain: str, after: str, now: datetime, limit: int | None
 ) -> list[EnrolledAgent]:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from control_plane.audit import claims, store
+from control_plane.audit import claims, reads_store, store
+from control_plane.audit.witnessing import witness
 from control_plane.calls import current_caller
 from control_plane.database import Database, Transaction
 from control_plane.timeline import store as timeline
@@ -13,6 +14,8 @@ from control_plane.vault.vault import Vault
 from mesh.errors import RequestTooLarge
 from mesh.v1 import audit_pb2
 
+# The key that an enrolled agent, by domain and id, signs with.
+PublicKeys = Callable[[Transaction, str, str], bytes]
 MAX_KEYS = 500
 MAX_ERASED = 1_000
 _CHUNK = 500
@@ -21,13 +24,20 @@ _CHUNK = 500
 class EvidenceReports:
     """Answers ReportEvidence: each agent speaks for its own log."""
 
-    def __init__(self, database: Database, vault: Vault, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        public_key: PublicKeys,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._database, self._vault, self._clock = database, vault, clock
+        self._public_key = public_key
 
     def report(self, request: audit_pb2.ReportEvidenceRequest) -> audit_pb2.ReportEvidenceResponse:
-        """Take keys and confirmations; what is kept, and what is to be destroyed.
+        """Take a checkpoint, keys and confirmations; what is kept, and what is to be destroyed.
 
-        Raises RequestTooLarge.
+        Raises RequestTooLarge, and EvidenceInvalid for a checkpoint that is not the agent's own.
         """
         if len(request.keys) > MAX_KEYS or len(request.erased) > MAX_ERASED:
             raise RequestTooLarge(
@@ -37,10 +47,15 @@ class EvidenceReports:
         wrapped = {key.id: key.wrapped for key in request.keys}
         with self._database.writing() as tx:
             now = self._clock()
+            if request.checkpoint:
+                public = self._public_key(tx, domain, agent)
+                witness(tx, domain, agent, request.checkpoint, public, now)
             self._confirm(tx, domain, agent, list(request.erased), now)
             kept = self._vault.keep(tx, domain, agent, wrapped, now)
             self._attribute(tx, domain, agent, kept)
             pending = vault_store.pending(tx, domain, agent)
+        if request.erased:
+            self._database.scrub()
         return audit_pb2.ReportEvidenceResponse(
             kept=sorted(kept),
             erasures=[
@@ -75,4 +90,5 @@ class EvidenceReports:
             # What does not open or names nobody is not tried again with every report.
             actors = {id_: claims.actor_of(opened.get(id_, {})) or "unknown" for id_ in ids}
             store.set_actors(tx, domain, agent, actors)
+            reads_store.set_actors(tx, domain, agent, actors)
             timeline.set_actors(tx, domain, agent, actors)

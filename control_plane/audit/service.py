@@ -43,11 +43,12 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         notices: Notices,
         threads: Executor,
         vault: Vault,
+        reports: EvidenceReports,
         clock: Callable[[], datetime],
     ) -> None:
         self._database = database
         self._vault = vault
-        self._reports = EvidenceReports(database, vault, clock)
+        self._reports = reports
         self._notices = notices
         self._threads = threads
         self._clock = clock

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from control_plane.agents import store as agents
 from control_plane.agreements import store as agreements
+from control_plane.audit import reads_store as reads
 from control_plane.audit import store as audit
 from control_plane.calls import current_caller
 from control_plane.contracts import store as contracts
@@ -46,6 +47,7 @@ class ErasureService(erasures_pb2_grpc.ErasureServiceServicer):
             vault.add_erasure(tx, erasure, principal)
             _forget(tx, principal)
             timeline.record_change(tx, _requested(erasure))
+        self._database.scrub()
         return erasures_pb2.ErasePrincipalResponse(erasure=_to_proto(erasure))
 
     def ListErasures(
@@ -60,6 +62,7 @@ class ErasureService(erasures_pb2_grpc.ErasureServiceServicer):
 def _forget(tx: Transaction, principal: str) -> None:
     """Take the name out of every table that is searched by it or shows it."""
     audit.blank_actor(tx, principal, ERASED)
+    reads.blank_actor(tx, principal, ERASED)
     timeline.erase_principal(tx, principal, ERASED)
     agreements.erase_principal(tx, principal, ERASED)
     contracts.erase_publisher(tx, principal, ERASED)

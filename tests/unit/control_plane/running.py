@@ -27,6 +27,7 @@ from mesh.v1 import (
     audit_pb2,
     audit_pb2_grpc,
     contracts_pb2_grpc,
+    erasures_pb2_grpc,
     identity_pb2,
     identity_pb2_grpc,
     policies_pb2_grpc,
@@ -70,6 +71,7 @@ class Client:
         self.agreements = agreements_pb2_grpc.AgreementServiceStub(channel)
         self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.contracts = contracts_pb2_grpc.ContractServiceStub(channel)
+        self.erasures = erasures_pb2_grpc.ErasureServiceStub(channel)
         self.identity = identity_pb2_grpc.IdentityServiceStub(channel)
         self.policies = policies_pb2_grpc.PolicyServiceStub(channel)
         self.purposes = purposes_pb2_grpc.PurposeServiceStub(channel)

@@ -17,7 +17,7 @@ USERS = ("ana", "bob", "eve")
 def key_of(agent: str, user: str) -> PrincipalKey:
     """The key of a user's personal fields at an agent, `domain/id`."""
     secret = hashlib.sha256(f"{agent} {user}".encode()).digest()
-    return PrincipalKey(f"key-{user}", f"user:{user}", "2026-Q4", secret)
+    return PrincipalKey(f"key-{secret.hex()[:8]}", f"user:{user}", "2026-Q4", secret)
 
 
 def sealed(
