@@ -126,6 +126,13 @@ def instant_behind(text: str, now: datetime) -> datetime:
     return _rfc3339(text)
 
 
+def instant_ended(text: str, now: datetime) -> datetime:
+    """The end of what is past: RFC 3339 with offset, a date (its last moment), or a length ago."""
+    if _DATE.fullmatch(text):
+        return _midnight(text) + timedelta(days=1)
+    return instant_behind(text, now)
+
+
 def _length(text: str) -> timedelta | None:
     match = _LENGTH.fullmatch(text)
     if match is None:

@@ -15,7 +15,7 @@ EXPECTED = {
     "product": {"publish", "list", "show"},
     "access": {"request", "list", "show", "approve", "reject", "revoke", "cancel"},
     "policy": {"check", "test", "show"},
-    "audit": {"list", "tail"},
+    "audit": {"list", "tail", "stats", "reads"},
     "agent": {"list", "show", "join-token"},
     "purpose": {"add", "list"},
     "token": {"issue", "show"},

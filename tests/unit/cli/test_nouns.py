@@ -1,4 +1,4 @@
-"""Agents, purposes, tokens, status, audit: what is asked and what is shown."""
+"""Agents, purposes, tokens, status: what is asked and what is shown."""
 
 import json
 from datetime import timedelta
@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from mesh import errors
-from mesh.v1 import agents_pb2, audit_pb2, identity_pb2, purposes_pb2, status_pb2
-from mesh.wire.times import from_timestamp, to_duration, to_timestamp
+from mesh.v1 import agents_pb2, identity_pb2, purposes_pb2, status_pb2
+from mesh.wire.times import to_duration, to_timestamp
 from tests.unit.cli import samples
 from tests.unit.cli.services import ControlPlane
 from tests.unit.cli.terminal import NOW, Run
@@ -129,41 +129,3 @@ def test_version_needs_no_server(bare: Run) -> None:
     done = bare("version")
     assert done.code == 0
     assert "no server or token set" in done.out
-
-
-def test_audit_list_sends_its_filters_and_stops_at_the_limit(
-    control: ControlPlane, run: Run
-) -> None:
-    control.answers["ListEntries"] = audit_pb2.ListEntriesResponse(
-        entries=[samples.entry(number=n) for n in (1, 2, 3)]
-    )
-    done = run(
-        "audit", "list", "--kind", "read", "--actor", "user:ana", "--product",
-        "bookings.reservations", "--since", "1h", "--limit", "2", "-o", "json",
-    )  # fmt: skip
-    asked = control.last("ListEntries")
-    assert (asked.kind, asked.actor, asked.product) == ("read", "user:ana", "bookings.reservations")
-    assert from_timestamp(asked.since, "since") == NOW - timedelta(hours=1)
-    assert len(json.loads(done.out)) == 2
-    assert "more than 2" in done.err
-
-
-def test_audit_tail_prints_the_oldest_first(control: ControlPlane, run: Run) -> None:
-    control.answers["ListEntries"] = audit_pb2.ListEntriesResponse(
-        entries=[samples.entry(number=1), samples.entry("read.refused", number=2)]
-    )
-    lines = run("audit", "tail", "-o", "json").out.splitlines()
-    assert [json.loads(line)["action"] for line in lines] == ["read.refused", "read.completed"]
-
-
-def test_audit_tail_follows_from_the_last_entry_seen(control: ControlPlane, run: Run) -> None:
-    control.answers["ListEntries"] = audit_pb2.ListEntriesResponse(entries=[samples.entry()])
-    control.answers["TailEntries"] = lambda _: [
-        audit_pb2.TailEntriesResponse(entry=samples.entry("read.refused", number=5))
-    ]
-    done = run("audit", "tail", "--follow")
-    assert control.last("TailEntries").cursor == "c1"
-    first, second = done.out.splitlines()
-    assert "read.completed" in first
-    assert "read.refused" in second
-    assert "2026-11-24T21:55:00Z" in second
