@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 
-from control_plane.audit.reads import CLASSES, IndexedRead, Touched, counted, parts_of
-from control_plane.timeline.rules import Change, Read
+from control_plane.audit.reads import IndexedRead, Touched, counted, parts_of
+from control_plane.timeline.rules import Change, Read, class_bits
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.masks import Mask
 from mesh.names import is_name
@@ -167,9 +167,10 @@ def _touched(event: UsageEvent, domain: str) -> list[Touched]:
 def _classifications(columns: object) -> Iterator[str]:
     """The classifications of the columns that were handed out in some form."""
     for column in columns if isinstance(columns, list) else []:
-        word = _text(column.get("classification")) if isinstance(column, Mapping) else ""
-        if word in CLASSES.values() and column.get("mask") != Mask.DROP:
-            yield word
+        if isinstance(column, Mapping) and column.get("mask") != Mask.DROP:
+            word = _text(column.get("classification"))
+            if class_bits((word,)):
+                yield word
 
 
 def _datasets(data: Mapping[str, object], domain: str) -> list[str]:
