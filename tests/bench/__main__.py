@@ -20,6 +20,7 @@ from tests.bench.pseudonyms import pseudonyms
 from tests.bench.scans import scans
 from tests.bench.starts import starts
 from tests.bench.surroundings import Surroundings
+from tests.bench.windows import windows
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 CACHE = ROOT / ".cache"
@@ -30,6 +31,7 @@ BENCHMARKS: Mapping[str, Callable[[Surroundings], Sequence[Section]]] = {
     "pseudonyms": pseudonyms,
     "starts": starts,
     "evidence": evidence,
+    "windows": windows,
 }
 FEWEST_ROUNDS = 5
 

@@ -14,7 +14,7 @@ from tests.unit.cli import evidence, samples
 from tests.unit.cli.terminal import Clock, Outcome, runner
 from tests.unit.control_plane.documents import contract
 from tests.unit.control_plane.running import Plane, running
-from tests.unit.control_plane.sealing import sealed
+from tests.unit.control_plane.sealing import sealed, wrapped_keys
 
 ASK = (
     "access", "request", "bookings.reservations", "--role", "analyst", "--purpose",
@@ -210,3 +210,36 @@ def test_an_expired_token_says_so(people: People, plane: Plane) -> None:
     plane.clock.ahead = timedelta(days=2)
     refused = people("ana", "product", "list", code=errors.Unauthenticated.kind.exit_code)
     assert "token.expired" in refused.err
+
+
+def test_reads_are_listed_counted_and_told_of_by_who_made_them(
+    people: People, plane: Plane
+) -> None:
+    name = "bookings/bookings-1"
+    agent = plane.agent()
+    keys = wrapped_keys(plane.state, name, ("ana",))
+    agent.audit.ReportEvidence(audit_pb2.ReportEvidenceRequest(keys=keys))
+    events = evidence.allowed_receipt().events
+    column = {"column": "email", "classification": "restricted", "mask": "pseudonym"}
+    for event in events:
+        if event.personal:
+            data = json.loads(event.data)
+            data["decisions"][0]["columns"] = [column]
+            event.data = sealed(event.id, name, "ana", data)
+    agent.audit.AppendEvents(audit_pb2.AppendEventsRequest(events=events))
+
+    words = ("--who", "user:ana", "--class", "restricted", "--since", "2026-11-24")
+    (listed,) = people.told("ada", "audit", "list", *words)
+    assert (listed["action"], listed["reference"]) == ("read.completed", samples.RECEIPT_ID)
+    by = ("--by", "product", "--by", "class")
+    (counted,) = people.told("ada", "audit", "stats", *by, *words)
+    assert (counted["product"], counted["class"]) == ("bookings.reservations", "restricted")
+    assert (counted["reads"], counted["rows"]) == (1, listed["rows"])
+    told = people.told("ada", "audit", "reads", *words)
+    assert (told["reads"], told["rows"]) == (1, listed["rows"])
+    assert told["latest"][0]["receipt"] == samples.RECEIPT_ID
+    assert people.told("ana", "audit", "stats", *words)
+    assert people.told("ada", "audit", "list", "--who", "user:ana", "--class", "public") == []
+    assert (
+        people.told("ada", "audit", "stats", "--until", "2026-11-01", "--since", "2026-10-01") == []
+    )

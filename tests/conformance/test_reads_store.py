@@ -1,5 +1,6 @@
 """What the index of reads promises, whichever database is below. A database is one subclass."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from mesh.contracts.values import Classification
 from mesh.evidence.events import EventType, UsageEvent, agent_source
 from mesh.masks import Mask
 from mesh.times import rfc3339
+from tests.bench.windows import DAY, FIRST, QUESTIONS, Question, fill, plan
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, 123_456, tzinfo=UTC)
 ALL = Sight(everything=True, domains=frozenset(), actor="")
@@ -334,3 +336,23 @@ class TestPostgres(ReadsContract):
         self, database: Database, scene: Scene
     ) -> None:
         self.check(database, scene)
+
+    @pytest.mark.parametrize("name", QUESTIONS)
+    def test_a_window_is_found_by_an_index(
+        self, database: Database, engine: Engine, name: str
+    ) -> None:
+        fill(engine, 20_000)
+        with engine.connect() as connection:
+            found = plan(connection, QUESTIONS[name], FIRST + 50 * DAY)
+        assert re.search("Index Scan (using|on) dataset_read_by_(time|product)", found), found
+        assert "Seq Scan" not in found
+
+    def test_somebodys_reads_are_found_by_an_index(
+        self, database: Database, engine: Engine
+    ) -> None:
+        fill(engine, 20_000)
+        with engine.connect() as connection:
+            actor = connection.execute(text("SELECT max(actor) FROM dataset_read")).scalar_one()
+            question = Question((Dimension.PRODUCT,), Selection(actor=actor), 90 * DAY)
+            found = plan(connection, question, FIRST)
+        assert "dataset_read_by_actor" in found, found
