@@ -34,13 +34,14 @@ from control_plane.erasures.service import ErasureService
 from control_plane.identity import store as identity
 from control_plane.identity.keys import KeyRing, open_key_ring
 from control_plane.identity.service import IdentityService
+from control_plane.logs.service import LogService
 from control_plane.notices import Heads, Notices
 from control_plane.policies.library import shipped
 from control_plane.policies.service import PolicyService
 from control_plane.postgres import listen
 from control_plane.purposes.service import PurposeService
 from control_plane.replicas.presence import BEAT_SECONDS, Presence
-from control_plane.serving import bind, make_server
+from control_plane.serving import SERVICES, bind, make_server
 from control_plane.settings import Settings
 from control_plane.state import locked_state, replica_id
 from control_plane.status.service import StatusService
@@ -52,23 +53,15 @@ from mesh.errors import Unavailable
 from mesh.identity.principal import CONTROL_AUDIENCE
 from mesh.identity.tokens import TokenIssuer, TokenVerifier
 from mesh.v1 import (
-    agents_pb2,
     agents_pb2_grpc,
-    agreements_pb2,
     agreements_pb2_grpc,
-    audit_pb2,
     audit_pb2_grpc,
-    contracts_pb2,
     contracts_pb2_grpc,
-    erasures_pb2,
     erasures_pb2_grpc,
-    identity_pb2,
     identity_pb2_grpc,
-    policies_pb2,
+    logs_pb2_grpc,
     policies_pb2_grpc,
-    purposes_pb2,
     purposes_pb2_grpc,
-    status_pb2,
     status_pb2_grpc,
 )
 
@@ -77,20 +70,6 @@ _THREADS = 16
 # How soon a commit of another process, and an agreement's end, are noticed.
 _STEP_SECONDS = 1.0
 _STOP_SECONDS = 5.0
-SERVICES = tuple(
-    module.DESCRIPTOR.services_by_name[name]
-    for module, name in (
-        (agents_pb2, "AgentService"),
-        (agreements_pb2, "AgreementService"),
-        (audit_pb2, "AuditService"),
-        (contracts_pb2, "ContractService"),
-        (erasures_pb2, "ErasureService"),
-        (identity_pb2, "IdentityService"),
-        (policies_pb2, "PolicyService"),
-        (purposes_pb2, "PurposeService"),
-        (status_pb2, "StatusService"),
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +108,9 @@ class ControlPlane:
         self._engine = RegopyEngine(ENTRYPOINT)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="call")
         # What agents must know waits neither for their answers nor for tails.
-        self._feeding, self._syncing, self._tailing = (
-            ThreadPoolExecutor(2, thread_name_prefix=name) for name in ("feed", "sync", "tail")
+        self._feeding, self._syncing, self._tailing, self._reading = (
+            ThreadPoolExecutor(2, thread_name_prefix=name)
+            for name in ("feed", "sync", "tail", "read")
         )
         self._health = HealthServicer()
         self._running: set[SyncSession] = set()
@@ -162,7 +142,7 @@ class ControlPlane:
             engine = open_database(state / "control.db", settings.database)
             self._exits.callback(engine.dispose)
             # Threads that still have a connection give it back before that.
-            for pool in (self._pool, self._feeding, self._syncing, self._tailing):
+            for pool in (self._pool, self._feeding, self._syncing, self._tailing, self._reading):
                 self._exits.callback(pool.shutdown)
             self._exits.push_async_callback(loop.shutdown_default_executor)
             await asyncio.to_thread(migrate, engine)
@@ -257,6 +237,8 @@ class ControlPlane:
         audit_pb2_grpc.add_AuditServiceServicer_to_server(
             AuditService(database, self._notices, self._tailing, vault, reports, clock), server
         )
+        logs = LogService(database, keys.snapshot, self._reading, clock)
+        logs_pb2_grpc.add_LogServiceServicer_to_server(logs, server)
         erasures_pb2_grpc.add_ErasureServiceServicer_to_server(
             ErasureService(database, clock, new_id), server
         )

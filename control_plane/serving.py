@@ -1,4 +1,4 @@
-"""The gRPC server: its limits, and where it listens."""
+"""The gRPC server: its services, its limits, and where it listens."""
 
 import logging
 from concurrent.futures import Executor
@@ -8,6 +8,18 @@ from grpc import aio
 
 from control_plane.interceptors import Admission, CallInterceptor
 from control_plane.settings import Settings, SettingsInvalid
+from mesh.v1 import (
+    agents_pb2,
+    agreements_pb2,
+    audit_pb2,
+    contracts_pb2,
+    erasures_pb2,
+    identity_pb2,
+    logs_pb2,
+    policies_pb2,
+    purposes_pb2,
+    status_pb2,
+)
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
@@ -19,6 +31,21 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 ]
+SERVICES = tuple(
+    module.DESCRIPTOR.services_by_name[name]
+    for module, name in (
+        (agents_pb2, "AgentService"),
+        (agreements_pb2, "AgreementService"),
+        (audit_pb2, "AuditService"),
+        (contracts_pb2, "ContractService"),
+        (erasures_pb2, "ErasureService"),
+        (identity_pb2, "IdentityService"),
+        (logs_pb2, "LogService"),
+        (policies_pb2, "PolicyService"),
+        (purposes_pb2, "PurposeService"),
+        (status_pb2, "StatusService"),
+    )
+)
 
 
 def make_server(admission: Admission, threads: Executor, log: logging.Logger) -> aio.Server:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Column, delete, func, type_coerce, update
+from sqlalchemy import BigInteger, Column, ColumnElement, delete, func, type_coerce, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.heads import Standing
@@ -86,12 +86,28 @@ def fitting(
 
 def first_fitting(tx: Transaction, domain: str, agent: str, size: int) -> KeptCheckpoint | None:
     """The smallest that fits and has at least that size."""
-    return _one(tx, domain, agent, Standing.FITS, size, ascending=True)
+    return _one(tx, domain, agent, Standing.FITS, col(CheckpointRow.size) >= size, last=False)
+
+
+def last_fitting(tx: Transaction, domain: str, agent: str, size: int) -> KeptCheckpoint | None:
+    """The largest that fits and has at most that size."""
+    return _one(tx, domain, agent, Standing.FITS, col(CheckpointRow.size) <= size, last=True)
 
 
 def latest(tx: Transaction, domain: str, agent: str, standing: Standing) -> KeptCheckpoint | None:
     """The largest that stands so."""
-    return _one(tx, domain, agent, standing, 0, ascending=False)
+    return _one(tx, domain, agent, standing, col(CheckpointRow.size) > 0, last=True)
+
+
+def largest(tx: Transaction, domain: str, agent: str) -> KeptCheckpoint | None:
+    """The agent's word on most of its log, however it stands."""
+    row = tx.exec(
+        select(CheckpointRow)
+        .where(CheckpointRow.domain == domain, CheckpointRow.agent == agent)
+        .order_by(col(CheckpointRow.size).desc(), col(CheckpointRow.arrival).desc())
+        .limit(1)
+    ).first()
+    return None if row is None else _kept(row)
 
 
 def forked(tx: Transaction, domain: str, agent: str, limit: int) -> list[KeptCheckpoint]:
@@ -156,21 +172,26 @@ def _found(
 
 
 def _one(
-    tx: Transaction, domain: str, agent: str, standing: Standing, least: int, *, ascending: bool
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    standing: Standing,
+    sizes: ColumnElement[bool],
+    *,
+    last: bool,
 ) -> KeptCheckpoint | None:
     size = col(CheckpointRow.size)
-    rows = tx.exec(
+    row = tx.exec(
         select(CheckpointRow)
         .where(
             CheckpointRow.domain == domain,
             CheckpointRow.agent == agent,
             CheckpointRow.standing == standing.value,
-            CheckpointRow.size >= least,
+            sizes,
         )
-        .order_by(size if ascending else size.desc())
+        .order_by(size.desc() if last else size)
         .limit(1)
-    )
-    row = rows.first()
+    ).first()
     return None if row is None else _kept(row)
 
 

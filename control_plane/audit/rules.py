@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from control_plane.timeline.rules import Read, Sight
 from mesh.errors import (
@@ -31,6 +32,14 @@ class Receipt:
     state: str
     actor: str
     key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """When a record was stored, and how many bytes it has."""
+
+    time: datetime
+    size: int
 
 
 def is_id(text: str) -> bool:

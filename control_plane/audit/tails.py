@@ -1,4 +1,4 @@
-"""How many tails run at the same time: each wakes at every arrival and asks the database."""
+"""How many tails and log readers run at the same time: each asks the database again and again."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,10 +11,12 @@ TAILS_OF_ALL = 256
 
 
 class TailSlots:
-    """Room for tails, for each caller and for all together. Belongs to one event loop."""
+    """Room for streams, for each caller and for all together. Belongs to one event loop."""
 
-    def __init__(self, each: int = TAILS_OF_ONE, total: int = TAILS_OF_ALL) -> None:
-        self._each, self._total = each, total
+    def __init__(
+        self, each: int = TAILS_OF_ONE, total: int = TAILS_OF_ALL, noun: str = "tails"
+    ) -> None:
+        self._each, self._total, self._noun = each, total, noun
         self._taken: Counter[str] = Counter()
 
     @contextmanager
@@ -22,13 +24,12 @@ class TailSlots:
         """Room for one more, until the block ends. Raises ControlOverloaded without any."""
         if self._taken[caller] >= self._each:
             raise ControlOverloaded(
-                f"{caller} follows the timeline {self._each} times already; end one of these tails",
+                f"{caller} has {self._each} {self._noun} already; end one of them",
                 limit=str(self._each),
             )
         if self._taken.total() >= self._total:
             raise ControlOverloaded(
-                f"the control plane serves {self._total} tails already; try again later, or list"
-                " entries instead",
+                f"the control plane serves {self._total} {self._noun} already; try again later",
                 limit=str(self._total),
             )
         self._taken[caller] += 1

@@ -1,6 +1,6 @@
 """The logs' tables: how far each agent's log is, and its tree."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,6 +20,7 @@ class LogRow(SQLModel, table=True):
     nodes: bytes
     witnessed_size: int = Field(sa_type=BigInteger)
     verified_size: int = Field(sa_type=BigInteger)
+    unfinished: int = Field(sa_type=BigInteger)
     problem: str
     arrival: datetime | None = Field(sa_column=Column(Instant))
 
@@ -39,13 +40,17 @@ class TileRow(SQLModel, table=True):
 
 @dataclass(frozen=True, slots=True)
 class StoredLog:
-    """How far a log is stored, witnessed and checked; `problem` is empty while all fits."""
+    """How far a log is stored, witnessed and checked; `problem` is empty while all fits.
+
+    `unfinished` counts the reads whose end has not arrived.
+    """
 
     domain: str
     agent: str
     frontier: Frontier = field(default_factory=Frontier)
     witnessed_size: int = 0
     verified_size: int = 0
+    unfinished: int = 0
     problem: str = ""
     arrival: datetime | None = None
 
@@ -61,12 +66,9 @@ def find(tx: Transaction, domain: str, agent: str) -> StoredLog:
     return StoredLog(domain, agent) if row is None else _log(row)
 
 
-def logs(tx: Transaction, domains: Collection[str] | None) -> list[StoredLog]:
-    """The logs of some domains, all for None, by domain and agent."""
-    query = select(LogRow).order_by(col(LogRow.domain), col(LogRow.agent))
-    if domains is not None:
-        query = query.where(col(LogRow.domain).in_(sorted(domains)))
-    return [_log(row) for row in tx.exec(query)]
+def logs(tx: Transaction) -> dict[tuple[str, str], StoredLog]:
+    """Every log, by domain and agent."""
+    return {(row.domain, row.agent): _log(row) for row in tx.exec(select(LogRow))}
 
 
 def put(tx: Transaction, log: StoredLog) -> None:
@@ -79,6 +81,7 @@ def put(tx: Transaction, log: StoredLog) -> None:
             nodes=b"".join(log.frontier.nodes),
             witnessed_size=log.witnessed_size,
             verified_size=log.verified_size,
+            unfinished=log.unfinished,
             problem=log.problem,
             arrival=log.arrival,
         )
@@ -188,6 +191,7 @@ def _log(row: LogRow) -> StoredLog:
         frontier=Frontier(row.size, tuple(split(row.nodes))),
         witnessed_size=row.witnessed_size,
         verified_size=row.verified_size,
+        unfinished=row.unfinished,
         problem=row.problem,
         arrival=row.arrival,
     )

@@ -20,7 +20,7 @@ from mesh.evidence.checkpoints import (
     read_checkpoint,
 )
 from mesh.evidence.codec import encode_event
-from mesh.evidence.events import UsageEvent
+from mesh.evidence.events import EventType, UsageEvent
 from mesh.evidence.merkle import frontier_at, leaf_hash
 
 
@@ -45,8 +45,11 @@ def grow(
         if found.standing is Standing.FITS:
             verified = kept.size
     frontier = frontier.extend(leaves[frontier.size - log.size :])
-    grown_log = replace(log, frontier=frontier, verified_size=verified, arrival=now)
-    _tell(tx, grown_log, now, problem)
+    unfinished = max(0, log.unfinished + sum(map(_still_running, events)))
+    log = replace(
+        log, frontier=frontier, verified_size=verified, unfinished=unfinished, arrival=now
+    )
+    _tell(tx, log, now, problem)
 
 
 def witness(
@@ -100,6 +103,13 @@ def _opened(note: str, domain: str, agent: str, public_key: bytes) -> Checkpoint
             f"the checkpoint is of {checkpoint.source}; this agent may report its own log only"
         )
     return checkpoint
+
+
+def _still_running(event: UsageEvent) -> int:
+    """How many more reads run after the event."""
+    if event.type is EventType.STARTED:
+        return 1
+    return -1 if event.type in (EventType.COMPLETED, EventType.ABORTED) else 0
 
 
 def _odd_start(log: StoredLog, sequence: int) -> str:

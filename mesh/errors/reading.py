@@ -198,6 +198,12 @@ class EvidenceConflict(Conflict):
     reason = "evidence.conflict"
 
 
+class EvidenceUnsigned(Stale):
+    """No checkpoint that fits covers the receipt's records yet; try again in a few seconds."""
+
+    reason = "evidence.unsigned"
+
+
 class ReceiptNotFound(NotFound):
     """No such receipt, or the caller may not see it."""
 

@@ -116,7 +116,7 @@ class ControlUnavailable(Unavailable):
 
 
 class ControlOverloaded(Exhausted):
-    """The control plane serves as many tails as it admits, of this caller or of all."""
+    """The control plane serves as many tails or log readers as it admits, of one or of all."""
 
     reason = "control.overloaded"
 

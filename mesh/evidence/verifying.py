@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mesh.evidence.checkpoints import Checkpoint, CheckpointInvalid, open_checkpoint
-from mesh.evidence.codec import decode_event, encode_event
+from mesh.evidence.codec import decode_event, encode_event, place_of
 from mesh.evidence.events import agent_source
 from mesh.evidence.manifests import Stretch
 from mesh.evidence.merkle import leaf_hash
@@ -127,7 +127,7 @@ class LogVerifier:
         """Compare a record with its leaf hash, and with its place."""
         if leaf_hash(record) != leaf:
             message = "what stands here is not the record that was hashed"
-            self.fail(Wrong.RECORD, sequence, message, line)
+            self.fail(Wrong.RECORD, sequence, message + _claim(record, sequence), line)
             return
         try:
             event = decode_event(record)
@@ -210,3 +210,12 @@ class LogVerifier:
         first = self._proven + 1
         last = max(first, self.stretch.until if last is None else last)
         self.finding = Finding(wrong, message, self.stretch.name, first, last)
+
+
+def _claim(record: bytes, sequence: int) -> str:
+    """What place another record says it has."""
+    try:
+        place = place_of(record)
+    except ValueError:
+        return ""
+    return "" if place.sequence == sequence else f"; it says it is record {place.sequence:,}"

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13mesh/v1/audit.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n\nUsageEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x05 \x01(\x03\x12\x0f\n\x07receipt\x18\x06 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\x12\x10\n\x08personal\x18\x08 \x01(\x0c\":\n\x13\x41ppendEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.mesh.v1.UsageEvent\"/\n\x14\x41ppendEventsResponse\x12\x17\n\x0fstored_sequence\x18\x01 \x01(\x03\")\n\nWrappedKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"^\n\x15ReportEvidenceRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12!\n\x04keys\x18\x02 \x03(\x0b\x32\x13.mesh.v1.WrappedKey\x12\x0e\n\x06\x65rased\x18\x03 \x03(\t\"Q\n\x16ReportEvidenceResponse\x12\x0c\n\x04kept\x18\x01 \x03(\t\x12)\n\x08\x65rasures\x18\x02 \x03(\x0b\x32\x17.mesh.v1.PendingErasure\"/\n\x0ePendingErasure\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"\xb2\x02\n\x03Log\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\x13\n\x0bstored_size\x18\x04 \x01(\x03\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\x12\x16\n\x0ewitnessed_size\x18\x06 \x01(\x03\x12\x15\n\rverified_size\x18\x07 \x01(\x03\x12\x0f\n\x07problem\x18\x08 \x01(\t\x12\x18\n\x10unfinished_reads\x18\t \x01(\x03\x12\x30\n\x0c\x63ontact_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x61rrival_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tconnected\x18\x0c \x01(\x08\"\x11\n\x0fListLogsRequest\".\n\x10ListLogsResponse\x12\x1a\n\x04logs\x18\x01 \x03(\x0b\x32\x0c.mesh.v1.Log\"\xa4\x01\n\x0eReadLogRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\r\n\x05\x61gent\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x03\x12\r\n\x05until\x18\x04 \x01(\x03\x12)\n\x05since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"i\n\x0fReadLogResponse\x12\r\n\x05\x66irst\x18\x01 \x01(\x03\x12 \n\x06leaves\x18\x02 \x03(\x0b\x32\x10.mesh.v1.LogLeaf\x12\x13\n\x0b\x63heckpoints\x18\x03 \x03(\t\x12\x10\n\x08\x66rontier\x18\x04 \x03(\x0c\"3\n\x07LogLeaf\x12\x10\n\x06record\x18\x01 \x01(\x0cH\x00\x12\x0e\n\x04hash\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04leaf\"1\n\x13ProveReceiptRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"f\n\x14ProveReceiptResponse\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12&\n\x07records\x18\x03 \x03(\x0b\x32\x15.mesh.v1.ProvenRecord\">\n\x0cProvenRecord\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0e\n\x06record\x18\x02 \x01(\x0c\x12\x0c\n\x04path\x18\x03 \x03(\x0c\"\xbf\x01\n\rReadSelection\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x16\n\x0e\x63lassification\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\x15SummarizeReadsRequest\x12)\n\tselection\x18\x01 \x01(\x0b\x32\x16.mesh.v1.ReadSelection\x12&\n\ndimensions\x18\x02 \x03(\x0e\x32\x12.mesh.v1.Dimension\x12\r\n\x05limit\x18\x03 \x01(\x05\"O\n\x16SummarizeReadsResponse\x12\"\n\x06groups\x18\x01 \x03(\x0b\x32\x12.mesh.v1.ReadGroup\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\xb7\x01\n\tReadGroup\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\r\n\x05reads\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x12.\n\nfirst_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\x05\x45ntry\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0f\n\x07product\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\t\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07summary\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\x03\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x0f\n\x07reasons\x18\x0c \x03(\t\"\xf9\x01\n\x12ListEntriesRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07outcome\x18\t \x01(\t\x12\x16\n\x0e\x63lassification\x18\n \x01(\t\"O\n\x13ListEntriesResponse\x12\x1f\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x12TailEntriesRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"4\n\x13TailEntriesResponse\x12\x1d\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x0e.mesh.v1.Entry\"/\n\x11GetReceiptRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"7\n\x12GetReceiptResponse\x12!\n\x07receipt\x18\x01 \x01(\x0b\x32\x10.mesh.v1.Receipt\"h\n\x07Receipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12#\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x13.mesh.v1.UsageEvent*\xc5\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IMENSION_ACTOR\x10\x01\x12\x15\n\x11\x44IMENSION_PRODUCT\x10\x02\x12\x1c\n\x18\x44IMENSION_CLASSIFICATION\x10\x03\x12\x15\n\x11\x44IMENSION_PURPOSE\x10\x04\x12\x15\n\x11\x44IMENSION_OUTCOME\x10\x05\x12\x12\n\x0e\x44IMENSION_HOUR\x10\x06\x12\x11\n\rDIMENSION_DAY\x10\x07\x32\xac\x05\n\x0c\x41uditService\x12K\n\x0c\x41ppendEvents\x12\x1c.mesh.v1.AppendEventsRequest\x1a\x1d.mesh.v1.AppendEventsResponse\x12Q\n\x0eReportEvidence\x12\x1e.mesh.v1.ReportEvidenceRequest\x1a\x1f.mesh.v1.ReportEvidenceResponse\x12?\n\x08ListLogs\x12\x18.mesh.v1.ListLogsRequest\x1a\x19.mesh.v1.ListLogsResponse\x12>\n\x07ReadLog\x12\x17.mesh.v1.ReadLogRequest\x1a\x18.mesh.v1.ReadLogResponse0\x01\x12K\n\x0cProveReceipt\x12\x1c.mesh.v1.ProveReceiptRequest\x1a\x1d.mesh.v1.ProveReceiptResponse\x12Q\n\x0eSummarizeReads\x12\x1e.mesh.v1.SummarizeReadsRequest\x1a\x1f.mesh.v1.SummarizeReadsResponse\x12H\n\x0bListEntries\x12\x1b.mesh.v1.ListEntriesRequest\x1a\x1c.mesh.v1.ListEntriesResponse\x12J\n\x0bTailEntries\x12\x1b.mesh.v1.TailEntriesRequest\x1a\x1c.mesh.v1.TailEntriesResponse0\x01\x12\x45\n\nGetReceipt\x12\x1a.mesh.v1.GetReceiptRequest\x1a\x1b.mesh.v1.GetReceiptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13mesh/v1/audit.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n\nUsageEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x05 \x01(\x03\x12\x0f\n\x07receipt\x18\x06 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\x12\x10\n\x08personal\x18\x08 \x01(\x0c\":\n\x13\x41ppendEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.mesh.v1.UsageEvent\"/\n\x14\x41ppendEventsResponse\x12\x17\n\x0fstored_sequence\x18\x01 \x01(\x03\")\n\nWrappedKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"^\n\x15ReportEvidenceRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12!\n\x04keys\x18\x02 \x03(\x0b\x32\x13.mesh.v1.WrappedKey\x12\x0e\n\x06\x65rased\x18\x03 \x03(\t\"Q\n\x16ReportEvidenceResponse\x12\x0c\n\x04kept\x18\x01 \x03(\t\x12)\n\x08\x65rasures\x18\x02 \x03(\x0b\x32\x17.mesh.v1.PendingErasure\"/\n\x0ePendingErasure\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"\xbf\x01\n\rReadSelection\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x16\n\x0e\x63lassification\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\x15SummarizeReadsRequest\x12)\n\tselection\x18\x01 \x01(\x0b\x32\x16.mesh.v1.ReadSelection\x12&\n\ndimensions\x18\x02 \x03(\x0e\x32\x12.mesh.v1.Dimension\x12\r\n\x05limit\x18\x03 \x01(\x05\"O\n\x16SummarizeReadsResponse\x12\"\n\x06groups\x18\x01 \x03(\x0b\x32\x12.mesh.v1.ReadGroup\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\xb7\x01\n\tReadGroup\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\r\n\x05reads\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x12.\n\nfirst_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\x05\x45ntry\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0f\n\x07product\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\t\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07summary\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\x03\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x0f\n\x07reasons\x18\x0c \x03(\t\"\xf9\x01\n\x12ListEntriesRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07outcome\x18\t \x01(\t\x12\x16\n\x0e\x63lassification\x18\n \x01(\t\"O\n\x13ListEntriesResponse\x12\x1f\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x12TailEntriesRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"4\n\x13TailEntriesResponse\x12\x1d\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x0e.mesh.v1.Entry\"/\n\x11GetReceiptRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"7\n\x12GetReceiptResponse\x12!\n\x07receipt\x18\x01 \x01(\x0b\x32\x10.mesh.v1.Receipt\"h\n\x07Receipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12#\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x13.mesh.v1.UsageEvent*\xc5\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IMENSION_ACTOR\x10\x01\x12\x15\n\x11\x44IMENSION_PRODUCT\x10\x02\x12\x1c\n\x18\x44IMENSION_CLASSIFICATION\x10\x03\x12\x15\n\x11\x44IMENSION_PURPOSE\x10\x04\x12\x15\n\x11\x44IMENSION_OUTCOME\x10\x05\x12\x12\n\x0e\x44IMENSION_HOUR\x10\x06\x12\x11\n\rDIMENSION_DAY\x10\x07\x32\xde\x03\n\x0c\x41uditService\x12K\n\x0c\x41ppendEvents\x12\x1c.mesh.v1.AppendEventsRequest\x1a\x1d.mesh.v1.AppendEventsResponse\x12Q\n\x0eReportEvidence\x12\x1e.mesh.v1.ReportEvidenceRequest\x1a\x1f.mesh.v1.ReportEvidenceResponse\x12Q\n\x0eSummarizeReads\x12\x1e.mesh.v1.SummarizeReadsRequest\x1a\x1f.mesh.v1.SummarizeReadsResponse\x12H\n\x0bListEntries\x12\x1b.mesh.v1.ListEntriesRequest\x1a\x1c.mesh.v1.ListEntriesResponse\x12J\n\x0bTailEntries\x12\x1b.mesh.v1.TailEntriesRequest\x1a\x1c.mesh.v1.TailEntriesResponse0\x01\x12\x45\n\nGetReceipt\x12\x1a.mesh.v1.GetReceiptRequest\x1a\x1b.mesh.v1.GetReceiptResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIMENSION']._serialized_start=2987
-  _globals['_DIMENSION']._serialized_end=3184
+  _globals['_DIMENSION']._serialized_start=2065
+  _globals['_DIMENSION']._serialized_end=2262
   _globals['_USAGEEVENT']._serialized_start=66
   _globals['_USAGEEVENT']._serialized_end=229
   _globals['_APPENDEVENTSREQUEST']._serialized_start=231
@@ -48,48 +48,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTEVIDENCERESPONSE']._serialized_end=560
   _globals['_PENDINGERASURE']._serialized_start=562
   _globals['_PENDINGERASURE']._serialized_end=609
-  _globals['_LOG']._serialized_start=612
-  _globals['_LOG']._serialized_end=918
-  _globals['_LISTLOGSREQUEST']._serialized_start=920
-  _globals['_LISTLOGSREQUEST']._serialized_end=937
-  _globals['_LISTLOGSRESPONSE']._serialized_start=939
-  _globals['_LISTLOGSRESPONSE']._serialized_end=985
-  _globals['_READLOGREQUEST']._serialized_start=988
-  _globals['_READLOGREQUEST']._serialized_end=1152
-  _globals['_READLOGRESPONSE']._serialized_start=1154
-  _globals['_READLOGRESPONSE']._serialized_end=1259
-  _globals['_LOGLEAF']._serialized_start=1261
-  _globals['_LOGLEAF']._serialized_end=1312
-  _globals['_PROVERECEIPTREQUEST']._serialized_start=1314
-  _globals['_PROVERECEIPTREQUEST']._serialized_end=1363
-  _globals['_PROVERECEIPTRESPONSE']._serialized_start=1365
-  _globals['_PROVERECEIPTRESPONSE']._serialized_end=1467
-  _globals['_PROVENRECORD']._serialized_start=1469
-  _globals['_PROVENRECORD']._serialized_end=1531
-  _globals['_READSELECTION']._serialized_start=1534
-  _globals['_READSELECTION']._serialized_end=1725
-  _globals['_SUMMARIZEREADSREQUEST']._serialized_start=1727
-  _globals['_SUMMARIZEREADSREQUEST']._serialized_end=1848
-  _globals['_SUMMARIZEREADSRESPONSE']._serialized_start=1850
-  _globals['_SUMMARIZEREADSRESPONSE']._serialized_end=1929
-  _globals['_READGROUP']._serialized_start=1932
-  _globals['_READGROUP']._serialized_end=2115
-  _globals['_ENTRY']._serialized_start=2118
-  _globals['_ENTRY']._serialized_end=2347
-  _globals['_LISTENTRIESREQUEST']._serialized_start=2350
-  _globals['_LISTENTRIESREQUEST']._serialized_end=2599
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=2601
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=2680
-  _globals['_TAILENTRIESREQUEST']._serialized_start=2682
-  _globals['_TAILENTRIESREQUEST']._serialized_end=2718
-  _globals['_TAILENTRIESRESPONSE']._serialized_start=2720
-  _globals['_TAILENTRIESRESPONSE']._serialized_end=2772
-  _globals['_GETRECEIPTREQUEST']._serialized_start=2774
-  _globals['_GETRECEIPTREQUEST']._serialized_end=2821
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=2823
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=2878
-  _globals['_RECEIPT']._serialized_start=2880
-  _globals['_RECEIPT']._serialized_end=2984
-  _globals['_AUDITSERVICE']._serialized_start=3187
-  _globals['_AUDITSERVICE']._serialized_end=3871
+  _globals['_READSELECTION']._serialized_start=612
+  _globals['_READSELECTION']._serialized_end=803
+  _globals['_SUMMARIZEREADSREQUEST']._serialized_start=805
+  _globals['_SUMMARIZEREADSREQUEST']._serialized_end=926
+  _globals['_SUMMARIZEREADSRESPONSE']._serialized_start=928
+  _globals['_SUMMARIZEREADSRESPONSE']._serialized_end=1007
+  _globals['_READGROUP']._serialized_start=1010
+  _globals['_READGROUP']._serialized_end=1193
+  _globals['_ENTRY']._serialized_start=1196
+  _globals['_ENTRY']._serialized_end=1425
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1428
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1677
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1679
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1758
+  _globals['_TAILENTRIESREQUEST']._serialized_start=1760
+  _globals['_TAILENTRIESREQUEST']._serialized_end=1796
+  _globals['_TAILENTRIESRESPONSE']._serialized_start=1798
+  _globals['_TAILENTRIESRESPONSE']._serialized_end=1850
+  _globals['_GETRECEIPTREQUEST']._serialized_start=1852
+  _globals['_GETRECEIPTREQUEST']._serialized_end=1899
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=1901
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=1956
+  _globals['_RECEIPT']._serialized_start=1958
+  _globals['_RECEIPT']._serialized_end=2062
+  _globals['_AUDITSERVICE']._serialized_start=2265
+  _globals['_AUDITSERVICE']._serialized_end=2743
 # @@protoc_insertion_point(module_scope)

@@ -45,21 +45,6 @@ class AuditServiceStub:
                 request_serializer=mesh_dot_v1_dot_audit__pb2.ReportEvidenceRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_audit__pb2.ReportEvidenceResponse.FromString,
                 _registered_method=True)
-        self.ListLogs = channel.unary_unary(
-                '/mesh.v1.AuditService/ListLogs',
-                request_serializer=mesh_dot_v1_dot_audit__pb2.ListLogsRequest.SerializeToString,
-                response_deserializer=mesh_dot_v1_dot_audit__pb2.ListLogsResponse.FromString,
-                _registered_method=True)
-        self.ReadLog = channel.unary_stream(
-                '/mesh.v1.AuditService/ReadLog',
-                request_serializer=mesh_dot_v1_dot_audit__pb2.ReadLogRequest.SerializeToString,
-                response_deserializer=mesh_dot_v1_dot_audit__pb2.ReadLogResponse.FromString,
-                _registered_method=True)
-        self.ProveReceipt = channel.unary_unary(
-                '/mesh.v1.AuditService/ProveReceipt',
-                request_serializer=mesh_dot_v1_dot_audit__pb2.ProveReceiptRequest.SerializeToString,
-                response_deserializer=mesh_dot_v1_dot_audit__pb2.ProveReceiptResponse.FromString,
-                _registered_method=True)
         self.SummarizeReads = channel.unary_unary(
                 '/mesh.v1.AuditService/SummarizeReads',
                 request_serializer=mesh_dot_v1_dot_audit__pb2.SummarizeReadsRequest.SerializeToString,
@@ -95,27 +80,6 @@ class AuditServiceServicer:
 
     def ReportEvidence(self, request, context):
         """ReportEvidence takes the calling agent's word on its log, and tells it whose keys to destroy. It does not share the events' channel, so that it can witness it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListLogs(self, request, context):
-        """ListLogs returns how far each agent's log is stored, witnessed and checked.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ReadLog(self, request, context):
-        """ReadLog streams a stretch of one agent's log, as records or leaf hashes, with the checkpoints that cover it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ProveReceipt(self, request, context):
-        """ProveReceipt returns a receipt's records with proofs that a signed checkpoint includes them (RFC 6962).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,21 +125,6 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.ReportEvidence,
                     request_deserializer=mesh_dot_v1_dot_audit__pb2.ReportEvidenceRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_audit__pb2.ReportEvidenceResponse.SerializeToString,
-            ),
-            'ListLogs': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListLogs,
-                    request_deserializer=mesh_dot_v1_dot_audit__pb2.ListLogsRequest.FromString,
-                    response_serializer=mesh_dot_v1_dot_audit__pb2.ListLogsResponse.SerializeToString,
-            ),
-            'ReadLog': grpc.unary_stream_rpc_method_handler(
-                    servicer.ReadLog,
-                    request_deserializer=mesh_dot_v1_dot_audit__pb2.ReadLogRequest.FromString,
-                    response_serializer=mesh_dot_v1_dot_audit__pb2.ReadLogResponse.SerializeToString,
-            ),
-            'ProveReceipt': grpc.unary_unary_rpc_method_handler(
-                    servicer.ProveReceipt,
-                    request_deserializer=mesh_dot_v1_dot_audit__pb2.ProveReceiptRequest.FromString,
-                    response_serializer=mesh_dot_v1_dot_audit__pb2.ProveReceiptResponse.SerializeToString,
             ),
             'SummarizeReads': grpc.unary_unary_rpc_method_handler(
                     servicer.SummarizeReads,
@@ -253,87 +202,6 @@ class AuditService:
             '/mesh.v1.AuditService/ReportEvidence',
             mesh_dot_v1_dot_audit__pb2.ReportEvidenceRequest.SerializeToString,
             mesh_dot_v1_dot_audit__pb2.ReportEvidenceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListLogs(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mesh.v1.AuditService/ListLogs',
-            mesh_dot_v1_dot_audit__pb2.ListLogsRequest.SerializeToString,
-            mesh_dot_v1_dot_audit__pb2.ListLogsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ReadLog(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/mesh.v1.AuditService/ReadLog',
-            mesh_dot_v1_dot_audit__pb2.ReadLogRequest.SerializeToString,
-            mesh_dot_v1_dot_audit__pb2.ReadLogResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ProveReceipt(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mesh.v1.AuditService/ProveReceipt',
-            mesh_dot_v1_dot_audit__pb2.ProveReceiptRequest.SerializeToString,
-            mesh_dot_v1_dot_audit__pb2.ProveReceiptResponse.FromString,
             options,
             channel_credentials,
             insecure,

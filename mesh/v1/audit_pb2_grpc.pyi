@@ -37,12 +37,6 @@ class AuditServiceStub:
     """AppendEvents stores an agent's usage events in order, once each, and acknowledges the last sequence stored."""
     ReportEvidence: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ReportEvidenceRequest, _audit_pb2.ReportEvidenceResponse]
     """ReportEvidence takes the calling agent's word on its log, and tells it whose keys to destroy. It does not share the events' channel, so that it can witness it."""
-    ListLogs: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListLogsRequest, _audit_pb2.ListLogsResponse]
-    """ListLogs returns how far each agent's log is stored, witnessed and checked."""
-    ReadLog: _grpc.UnaryStreamMultiCallable[_audit_pb2.ReadLogRequest, _audit_pb2.ReadLogResponse]
-    """ReadLog streams a stretch of one agent's log, as records or leaf hashes, with the checkpoints that cover it."""
-    ProveReceipt: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ProveReceiptRequest, _audit_pb2.ProveReceiptResponse]
-    """ProveReceipt returns a receipt's records with proofs that a signed checkpoint includes them (RFC 6962)."""
     SummarizeReads: _grpc.UnaryUnaryMultiCallable[_audit_pb2.SummarizeReadsRequest, _audit_pb2.SummarizeReadsResponse]
     """SummarizeReads counts reads of a window in groups."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListEntriesRequest, _audit_pb2.ListEntriesResponse]
@@ -61,12 +55,6 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """AppendEvents stores an agent's usage events in order, once each, and acknowledges the last sequence stored."""
     ReportEvidence: _aio.UnaryUnaryMultiCallable[_audit_pb2.ReportEvidenceRequest, _audit_pb2.ReportEvidenceResponse]  # type: ignore[assignment]
     """ReportEvidence takes the calling agent's word on its log, and tells it whose keys to destroy. It does not share the events' channel, so that it can witness it."""
-    ListLogs: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListLogsRequest, _audit_pb2.ListLogsResponse]  # type: ignore[assignment]
-    """ListLogs returns how far each agent's log is stored, witnessed and checked."""
-    ReadLog: _aio.UnaryStreamMultiCallable[_audit_pb2.ReadLogRequest, _audit_pb2.ReadLogResponse]  # type: ignore[assignment]
-    """ReadLog streams a stretch of one agent's log, as records or leaf hashes, with the checkpoints that cover it."""
-    ProveReceipt: _aio.UnaryUnaryMultiCallable[_audit_pb2.ProveReceiptRequest, _audit_pb2.ProveReceiptResponse]  # type: ignore[assignment]
-    """ProveReceipt returns a receipt's records with proofs that a signed checkpoint includes them (RFC 6962)."""
     SummarizeReads: _aio.UnaryUnaryMultiCallable[_audit_pb2.SummarizeReadsRequest, _audit_pb2.SummarizeReadsResponse]  # type: ignore[assignment]
     """SummarizeReads counts reads of a window in groups."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListEntriesRequest, _audit_pb2.ListEntriesResponse]  # type: ignore[assignment]
@@ -94,30 +82,6 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ReportEvidenceResponse, _abc.Awaitable[_audit_pb2.ReportEvidenceResponse]]:
         """ReportEvidence takes the calling agent's word on its log, and tells it whose keys to destroy. It does not share the events' channel, so that it can witness it."""
-
-    @_abc_1.abstractmethod
-    def ListLogs(
-        self,
-        request: _audit_pb2.ListLogsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_audit_pb2.ListLogsResponse, _abc.Awaitable[_audit_pb2.ListLogsResponse]]:
-        """ListLogs returns how far each agent's log is stored, witnessed and checked."""
-
-    @_abc_1.abstractmethod
-    def ReadLog(
-        self,
-        request: _audit_pb2.ReadLogRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_audit_pb2.ReadLogResponse], _abc.AsyncIterator[_audit_pb2.ReadLogResponse]]:
-        """ReadLog streams a stretch of one agent's log, as records or leaf hashes, with the checkpoints that cover it."""
-
-    @_abc_1.abstractmethod
-    def ProveReceipt(
-        self,
-        request: _audit_pb2.ProveReceiptRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_audit_pb2.ProveReceiptResponse, _abc.Awaitable[_audit_pb2.ProveReceiptResponse]]:
-        """ProveReceipt returns a receipt's records with proofs that a signed checkpoint includes them (RFC 6962)."""
 
     @_abc_1.abstractmethod
     def SummarizeReads(

@@ -183,9 +183,11 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_RECEIPT_AMBIGUOUS: _ErrorReason.ValueType  # 79
     """Several agents have a receipt of this id; name the agent. Metadata: receipt, agents."""
     ERROR_REASON_CONTROL_OVERLOADED: _ErrorReason.ValueType  # 80
-    """The control plane serves as many tails as it admits, of this caller or of all. Metadata: limit."""
+    """The control plane serves as many tails or log readers as it admits, of this caller or of all. Metadata: limit."""
     ERROR_REASON_ERASURE_OPEN: _ErrorReason.ValueType  # 81
     """The principal still has agreements that are requested or active; end them first. Metadata: agreements."""
+    ERROR_REASON_EVIDENCE_UNSIGNED: _ErrorReason.ValueType  # 82
+    """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -354,6 +356,8 @@ ERROR_REASON_INTERNAL_ERROR: ErrorReason.ValueType  # 78
 ERROR_REASON_RECEIPT_AMBIGUOUS: ErrorReason.ValueType  # 79
 """Several agents have a receipt of this id; name the agent. Metadata: receipt, agents."""
 ERROR_REASON_CONTROL_OVERLOADED: ErrorReason.ValueType  # 80
-"""The control plane serves as many tails as it admits, of this caller or of all. Metadata: limit."""
+"""The control plane serves as many tails or log readers as it admits, of this caller or of all. Metadata: limit."""
 ERROR_REASON_ERASURE_OPEN: ErrorReason.ValueType  # 81
 """The principal still has agreements that are requested or active; end them first. Metadata: agreements."""
+ERROR_REASON_EVIDENCE_UNSIGNED: ErrorReason.ValueType  # 82
+"""No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("nodes", sa.LargeBinary, nullable=False),
         sa.Column("witnessed_size", sa.BigInteger, nullable=False),
         sa.Column("verified_size", sa.BigInteger, nullable=False),
+        sa.Column("unfinished", sa.BigInteger, nullable=False),
         sa.Column("problem", TEXT, nullable=False),
         sa.Column("arrival", sa.BigInteger),
     )
@@ -89,6 +90,7 @@ def _plant(log: sa.Table, tile: sa.Table, domain: str, agent: str) -> None:
         "nodes": b"".join(frontier.nodes),
         "witnessed_size": 0,
         "verified_size": 0,
+        "unfinished": _unfinished(domain, agent),
         "problem": "",
         "arrival": newest,
     }
@@ -105,6 +107,15 @@ def _insert(
 ) -> None:
     row = {"height": height, "place": place, "hashes": b"".join(hashes)}
     op.bulk_insert(tile, [{**name, **row, "oldest": span[0], "newest": span[1]}])
+
+
+def _unfinished(domain: str, agent: str) -> int:
+    query = sa.text(
+        "SELECT count(*) FROM receipt"
+        " WHERE domain = :domain AND agent = :agent AND state = 'started'"
+    )
+    count: int = op.get_bind().execute(query, {"domain": domain, "agent": agent}).scalar_one()
+    return count
 
 
 def _tiles(domain: str, agent: str) -> Iterator[list[tuple[bytes, int]]]:

@@ -30,6 +30,7 @@ from mesh.v1 import (
     erasures_pb2_grpc,
     identity_pb2,
     identity_pb2_grpc,
+    logs_pb2_grpc,
     policies_pb2_grpc,
     purposes_pb2,
     purposes_pb2_grpc,
@@ -73,6 +74,7 @@ class Client:
         self.contracts = contracts_pb2_grpc.ContractServiceStub(channel)
         self.erasures = erasures_pb2_grpc.ErasureServiceStub(channel)
         self.identity = identity_pb2_grpc.IdentityServiceStub(channel)
+        self.logs = logs_pb2_grpc.LogServiceStub(channel)
         self.policies = policies_pb2_grpc.PolicyServiceStub(channel)
         self.purposes = purposes_pb2_grpc.PurposeServiceStub(channel)
         self.status = status_pb2_grpc.StatusServiceStub(channel)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import mesh.v1
-from control_plane.app import SERVICES
 from control_plane.authorization import ENTRYPOINT, Authorization
 from control_plane.policies.library import shipped
+from control_plane.serving import SERVICES
 from mesh.decisions.policy import Policy
 from mesh.decisions.regopy_engine import RegopyEngine
 from mesh.errors import DutyMissing, MeshError, PolicyError, TokenMissing
@@ -49,9 +49,10 @@ MATRIX: dict[str, set[str]] = {
     "AuditService/ReportEvidence": {"agent"},
     "ErasureService/ErasePrincipal": {"admin"},
     "ErasureService/ListErasures": {"admin", "auditor", "security"},
-    "AuditService/ListLogs": PEOPLE,
-    "AuditService/ReadLog": {"admin", "auditor", "security"},
-    "AuditService/ProveReceipt": PEOPLE,
+    "LogService/ListLogs": PEOPLE,
+    "LogService/ReadLog": {"admin", "auditor", "security"},
+    "LogService/SignManifest": {"admin", "auditor", "security"},
+    "LogService/ProveReceipt": PEOPLE,
     "AuditService/SummarizeReads": PEOPLE,
     "AuditService/ListEntries": PEOPLE,
     "AuditService/TailEntries": PEOPLE,

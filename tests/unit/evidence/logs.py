@@ -59,7 +59,7 @@ class Log:
         return sign_checkpoint(checkpoint, public, (key or self.key).sign)
 
 
-def event(name: str, sequence: int, text: str = "") -> UsageEvent:
+def event(name: str, sequence: int, text: str = "", start: datetime = BASE) -> UsageEvent:
     """An event as an agent logs it."""
     domain, _, agent = name.partition("/")
     kind = EventType.STARTED if sequence % 2 else EventType.COMPLETED
@@ -68,16 +68,16 @@ def event(name: str, sequence: int, text: str = "") -> UsageEvent:
         id=f"{name}-{sequence}",
         source=agent_source(domain, agent),
         type=kind,
-        time=BASE + timedelta(seconds=sequence),
+        time=start + timedelta(milliseconds=sequence),
         sequence=sequence,
         receipt=receipt,
         data={"statement": f"SELECT {sequence}{text}", "salt": "c2FsdA==", "rows": sequence},
     )
 
 
-def log(name: str, size: int, text: str = "", seed: int = 7) -> Log:
+def log(name: str, size: int, text: str = "", seed: int = 7, start: datetime = BASE) -> Log:
     """A log of so many records."""
-    records = [encode_event(event(name, n, text)) for n in range(1, size + 1)]
+    records = [encode_event(event(name, n, text, start)) for n in range(1, size + 1)]
     return Log(name, records, Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32))
 
 

@@ -65,6 +65,10 @@ def test_a_log_with_a_record_moved_by_the_control_plane_is_named_exactly() -> No
     records[2], records[6] = records[6], records[2]
     finding = found(with_notes(replace(BOOKINGS, records=records)))
     assert (finding.wrong, finding.first, finding.last) == (Wrong.RECORD, 3, 3)
+    assert "another place" in finding.message
+    lines = export([BOOKINGS], SHAPE)
+    lines[2], lines[3] = lines[3], lines[2]
+    assert found(lines).message.endswith("it says it is record 2")
 
 
 def test_a_record_of_another_agent_is_named_even_when_it_was_signed() -> None:
