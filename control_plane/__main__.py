@@ -29,6 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="postgresql://…, also from MESH_DATABASE; a SQLite file in the state folder if none",
     )
     parser.add_argument("--keys", type=Path, metavar="DIR", help="keys that all replicas share")
+    parser.add_argument(
+        "--rebuild-audit",
+        action="store_true",
+        help="make the audit's tables again from the topic of usage events, then serve",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO,
@@ -45,11 +50,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(
             options.config, options.listen, options.state, database, options.keys
         )
+        if options.rebuild_audit:
+            _rebuild(settings)
         asyncio.run(_serve(settings))
     except SettingsInvalid as error:
         sys.stderr.write(f"mesh-control-plane: {error}\n")
         return 2
     return 0
+
+
+def _rebuild(settings: "Settings") -> None:
+    from control_plane.settings import SettingsInvalid  # noqa: PLC0415
+    from control_plane.topics import rebuild_audit  # noqa: PLC0415
+    from mesh.errors import Unavailable  # noqa: PLC0415
+
+    try:
+        rebuilt = rebuild_audit(settings)
+    except Unavailable as error:
+        raise SettingsInvalid(f"nothing was rebuilt: {error}") from error
+    for names, what in (
+        (rebuilt.whole, "made again from the topic"),
+        (rebuilt.compared, "compared only, as the topic lacks some of it"),
+    ):
+        for name in names:
+            sys.stderr.write(f"{name}: {what}\n")
 
 
 async def _serve(settings: "Settings") -> None:

@@ -71,10 +71,14 @@ class Service:
 
 @dataclass(slots=True)
 class Mesh:
-    """A control plane and agents in a folder of their own. Leaving the context ends them all."""
+    """A control plane and agents in a folder of their own. Leaving the context ends them all.
+
+    With the address of a Kafka broker, evidence and changes go over its topics.
+    """
 
     folder: Path
     lease_seconds: float = 300.0
+    kafka: str = ""
     control: Service | None = None
     agents: dict[str, Service] = field(default_factory=dict)
 
@@ -103,7 +107,14 @@ class Mesh:
         config = self.folder / "control-plane.yaml"
         state = self.folder / "control-plane"
         config.write_text(
-            yaml.safe_dump({"listen": listen, "state": str(state), "lease": self.lease_seconds})
+            yaml.safe_dump(
+                {
+                    "listen": listen,
+                    "state": str(state),
+                    "lease": self.lease_seconds,
+                    **self._topics,
+                }
+            )
         )
         arguments = ("control_plane", "--config", str(config))
         self.control = self._spawn("control-plane", arguments)
@@ -139,6 +150,7 @@ class Mesh:
                     "products": str(products),
                     "roots": [str(data)],
                     "join_token_file": "join.token",
+                    **self._topics,
                     **(settings or {}),
                 }
             )
@@ -209,6 +221,10 @@ class Mesh:
                 f"mesh {' '.join(arguments)}: exit {process.returncode}, expected {expect}\n{seen}"
             )
         return seen
+
+    @property
+    def _topics(self) -> dict[str, object]:
+        return {"kafka": {"brokers": [self.kafka]}} if self.kafka else {}
 
     def _spawn(self, name: str, module: Sequence[str], inside: Sequence[str] = ()) -> Service:
         log = self.folder / f"{name}.log"

@@ -17,6 +17,7 @@ from control_plane.audit import store, topic_store
 from control_plane.audit.arrivals import AgentName, TopicRecord
 from control_plane.audit.indexer import Indexer, UsageTopic
 from control_plane.audit.indexing import Indexing, Patience
+from control_plane.audit.rebuilding import rebuild
 from control_plane.database import Database, Transaction, migrate, open_sqlite
 from control_plane.outbox import store as outbox
 from control_plane.outbox.relay import ChangesTopic, Relay
@@ -27,7 +28,7 @@ from domain_agent.control.kafka import KafkaTransport
 from examples.airline.broker import SASL_PASSWORD, SASL_USER, Broker
 from mesh.errors import EvidenceUnavailable
 from mesh.evidence.canonical import canonical
-from mesh.evidence.codec import Draft
+from mesh.evidence.codec import Draft, decode_event
 from mesh.evidence.events import EventType, agent_source
 from mesh.kafka.settings import KafkaSettings
 from tests.broker import Kept, fresh_topic, wait_until
@@ -177,6 +178,45 @@ def test_a_lost_database_is_made_anew_from_the_topic(stage: Stage, tmp_path: Pat
     with stage.indexing():
         for name in FLEETS:
             stage.await_stored(name, 40)
+
+
+def test_the_audit_is_made_again_from_a_topic_that_has_it_all(stage: Stage) -> None:
+    whole, partly, unsent = FLEETS[:3]
+    for name in (whole, partly):
+        stage.send(name, 1, 30)
+    with stage.indexing():
+        for name in (whole, partly):
+            stage.await_stored(name, 30)
+    with stage.database().writing() as tx:
+        before = reads(tx)
+        # Both databases are edited; of `partly` and `unsent` the topic lacks the end.
+        tx.connection().exec_driver_sql("UPDATE usage_event SET document = x'00'")
+        tx.connection().exec_driver_sql("UPDATE receipt SET state = 'completed'")
+        for name, last in ((partly, 31), (unsent, 1)):
+            events = [decode_event(record) for record in records(name, last, last)]
+            store.add_events(tx, name.domain, name.agent, events, NOW)
+
+    rebuilt = rebuild(UsageTopic(stage.settings, stage.topic, stage.group), stage.database())
+    assert (rebuilt.whole, rebuilt.compared) == ((whole,), (partly,))
+    assert stage.stored(unsent) == records(unsent, 1, 1)
+    with stage.indexing():
+        stage.await_stored(whole, 30)
+
+        def compared() -> bool:
+            with stage.database().reading() as tx:
+                return len(topic_store.refused(tx)) == 30
+
+        wait_until(compared, "the edits of what can't be made again are found")
+    with stage.database().reading() as tx:
+        assert {one for one in reads(tx) if one[0] == whole} == {
+            one for one in before if one[0] == whole
+        }
+
+
+def reads(tx: Transaction) -> set[tuple[AgentName, str, str]]:
+    """Each receipt's agent, id and state, as the audit has it."""
+    rows = tx.connection().exec_driver_sql("SELECT domain, agent, id, state FROM receipt")
+    return {(AgentName(row[0], row[1]), row[2], row[3]) for row in rows}
 
 
 def test_a_record_that_breaks_the_program_is_left_out_alone(stage: Stage) -> None:
