@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import click
 
@@ -21,9 +21,6 @@ from cli.session import Session, pass_session
 from cli.stream import record_writer
 from mesh import errors
 from mesh.v1 import audit_pb2
-
-if TYPE_CHECKING:
-    from cli.client import Client
 
 COLUMNS = (
     "time", "action", "actor", "product", "reference", "purpose", "reasons", "summary",
@@ -107,39 +104,41 @@ def tail(session: Session, follow: bool, lines: int, cursor: str | None) -> None
     if cursor is not None and not follow:
         raise click.UsageError("--after goes on where a tail ended; it needs --follow.")
     write = record_writer(session, COLUMNS)
-    with session.client() as client:
-        latest: list[audit_pb2.Entry] = []
-        if cursor is None:
-            request = audit_pb2.ListEntriesRequest(page_size=max(lines, 1))
+    latest: list[audit_pb2.Entry] = []
+    if cursor is None:
+        request = audit_pb2.ListEntriesRequest(page_size=max(lines, 1))
+        with session.client() as client:
             latest = list(client.call(client.audit.ListEntries, request).entries)
-        shown = latest[:lines]
-        for message in reversed(shown):
-            write(entry(message))
-        if follow:
-            start = cursor or (latest[0].cursor if latest else BEGINNING)
-            told = {message.cursor for message in shown}
-            for message in _arriving(session, client, start):
-                # An entry that came late may be shown already; one that moved on has a new cursor.
-                if message.cursor not in told:
-                    write(entry(message))
+    shown = latest[:lines]
+    for message in reversed(shown):
+        write(entry(message))
+    if follow:
+        start = cursor or (latest[0].cursor if latest else BEGINNING)
+        told = {message.cursor for message in shown}
+        for message in _arriving(session, start):
+            # An entry that came late may be shown already; one that moved on has a new cursor.
+            if message.cursor not in told:
+                write(entry(message))
 
 
-def _arriving(session: Session, client: "Client", cursor: str) -> Iterator[audit_pb2.Entry]:
+def _arriving(session: Session, cursor: str) -> Iterator[audit_pb2.Entry]:
     """Entries after a cursor; when the control plane goes away, on from the last one."""
     pause = FIRST_PAUSE
     while True:
         try:
             wanted = audit_pb2.TailEntriesRequest(cursor=cursor)
-            for answer in client.stream(client.audit.TailEntries, wanted):
-                if pause > FIRST_PAUSE:
-                    session.say("The control plane is back.")
-                pause = FIRST_PAUSE
-                cursor = answer.entry.cursor
-                yield answer.entry
-            problem = "the control plane ended the tail"
+            # A connection of its own for each try: an old one would wait longer and longer.
+            with session.client() as client:
+                for answer in client.stream(client.audit.TailEntries, wanted):
+                    if pause > FIRST_PAUSE:
+                        session.say("The control plane is back.")
+                    pause = FIRST_PAUSE
+                    cursor = answer.entry.cursor
+                    yield answer.entry
+            problem = "The control plane ended the tail"
         except errors.ControlUnavailable as error:
             problem = error.message
         if pause == FIRST_PAUSE:
-            session.say(f"{problem}; trying again. The last cursor is {cursor}.")
+            session.say(f"{problem}. Trying again; the last cursor is {cursor}.")
         session.environment.pause(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -383,7 +383,7 @@ def test_tail_follows_from_the_last_entry_and_across_a_restart_without_a_gap(
     assert "2026-11-24T21:55:00Z" in second
     assert "read.aborted" in third
     assert clock.pauses == [0.5, 1.0, 2.0, 0.5]
-    assert "The last cursor is c5." in done.err
+    assert "the last cursor is c5." in done.err
     assert "The control plane is back." in done.err
 
 

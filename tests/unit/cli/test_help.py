@@ -17,6 +17,7 @@ EXPECTED = {
     "policy": {"check", "test", "show"},
     "audit": {"list", "tail", "stats", "reads"},
     "agent": {"list", "show", "join-token"},
+    "erasure": {"request", "list"},
     "purpose": {"add", "list"},
     "token": {"issue", "show"},
     "context": {"list", "use", "set", "show"},
