@@ -322,6 +322,20 @@ class TestSqlite(ReadsContract):
     ) -> None:
         self.check(database, scene)
 
+    @pytest.mark.parametrize("name", QUESTIONS)
+    def test_a_window_is_found_by_an_index(
+        self, database: Database, engine: Engine, name: str
+    ) -> None:
+        question = QUESTIONS[name]
+        selection = replace(question.selection, since=NOW, until=NOW + DAY)
+        asked = reads_store.summary(ALL, selection, question.dimensions, 101)
+        with engine.connect() as connection:
+            compiled = asked.compile(connection, compile_kwargs={"literal_binds": True})
+            rows = connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()
+        found = "\n".join(row.detail for row in rows)
+        assert re.search(r"SEARCH dataset_read USING INDEX dataset_read_by_\w+ .*time>", found)
+        assert "SCAN dataset_read" not in found
+
 
 class TestPostgres(ReadsContract):
     @pytest.fixture
