@@ -77,7 +77,8 @@ def _rebuild(settings: "Settings") -> None:
 
 
 async def _serve(settings: "Settings") -> None:
-    from control_plane.app import ControlPlane, system_sources  # noqa: PLC0415
+    from control_plane.app import ControlPlane  # noqa: PLC0415
+    from control_plane.sources import system_sources  # noqa: PLC0415
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

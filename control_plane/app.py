@@ -2,16 +2,13 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 
-import uuid_utils
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -43,6 +40,7 @@ from control_plane.purposes.service import PurposeService
 from control_plane.replicas.presence import BEAT_SECONDS, Presence
 from control_plane.serving import SERVICES, bind, make_server
 from control_plane.settings import Settings
+from control_plane.sources import Sources
 from control_plane.state import locked_state, replica_id
 from control_plane.status.service import StatusService
 from control_plane.timeline import store as timeline
@@ -70,24 +68,6 @@ _THREADS = 16
 # How soon a commit of another process, and an agreement's end, are noticed.
 _STEP_SECONDS = 1.0
 _STOP_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Time, ids and secrets, from outside."""
-
-    clock: Callable[[], datetime]
-    new_id: Callable[[], str]
-    new_secret: Callable[[], str]
-
-
-def system_sources() -> Sources:
-    """The machine's clock and randomness."""
-    return Sources(
-        clock=lambda: datetime.now(UTC),
-        new_id=lambda: str(uuid_utils.uuid7()),
-        new_secret=lambda: f"mjt_{secrets.token_urlsafe(32)}",
-    )
 
 
 @dataclass(frozen=True, slots=True)

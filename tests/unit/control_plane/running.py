@@ -16,8 +16,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from control_plane.app import ControlPlane, Sources, system_sources
+from control_plane.app import ControlPlane
 from control_plane.settings import Settings
+from control_plane.sources import Sources, system_sources
 from mesh.errors import MeshError
 from mesh.identity.tokens import agent_token
 from mesh.v1 import (
