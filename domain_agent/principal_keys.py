@@ -48,6 +48,7 @@ class PrincipalKeys:
         self._folder, self._files, self._events = folder, files, events
         self._now, self._random = now, random
         self._lock = threading.Lock()
+        self._finish_interrupted()
         loaded = (_read(path) for path in sorted(folder.glob("*.json")))
         self._kept = {(kept.key.principal, kept.key.quarter): kept for kept in loaded}
 
@@ -99,6 +100,12 @@ class PrincipalKeys:
                 del self._kept[place]
                 log.info("destroyed principal key %s", key.id)
         return len(doomed)
+
+    def _finish_interrupted(self) -> None:
+        """Destroy what a killed process left: keys half made or half destroyed."""
+        for path in sorted(self._folder.glob("*.json*")):
+            if path.suffix == ".new" or path.read_bytes()[:1] == b"\0":
+                self._files.destroy(path)
 
     def _keep(self, kept: _Kept) -> _Kept:
         key = kept.key

@@ -10,7 +10,11 @@ class Files:
     def create(self, path: Path) -> int:
         """A new file, durable as a name in its folder."""
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
-        self.sync_folder(path.parent)
+        try:
+            self.sync_folder(path.parent)
+        except BaseException:
+            os.close(descriptor)
+            raise
         return descriptor
 
     def open(self, path: Path) -> int:
@@ -42,7 +46,7 @@ class Files:
 
     def replace(self, path: Path, data: bytes) -> None:
         """Swap the file's content whole and durably."""
-        temporary = path.with_name(path.name + ".new")
+        temporary = _temporary(path)
         descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
         try:
             self.write(descriptor, data)
@@ -55,19 +59,21 @@ class Files:
     def destroy(self, path: Path) -> None:
         """Overwrite a file and remove it durably; no error when it is gone already.
 
-        On a file system or disk that writes elsewhere each time, the old bytes may stay until
-        they are reused: keep keys on an encrypted volume.
+        So is what `replace` left of a content that it could not put in place. On a file system
+        or disk that writes elsewhere each time, the old bytes may stay until they are reused:
+        keep keys on an encrypted volume.
         """
-        try:
-            descriptor = os.open(path, os.O_WRONLY)
-        except FileNotFoundError:
-            return
-        try:
-            self.write(descriptor, bytes(os.fstat(descriptor).st_size))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        path.unlink()
+        for doomed in (_temporary(path), path):
+            try:
+                descriptor = os.open(doomed, os.O_WRONLY)
+            except FileNotFoundError:
+                continue
+            try:
+                self.write(descriptor, bytes(os.fstat(descriptor).st_size))
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            doomed.unlink()
         self.sync_folder(path.parent)
 
     def sync_folder(self, folder: Path) -> None:
@@ -77,3 +83,7 @@ class Files:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
