@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 # Room is left for the fields around an event's data.
 MAX_DATA = MAX_PAYLOAD - 2_000
-_ENDS = frozenset({EventType.COMPLETED, EventType.ABORTED})
+ENDS = frozenset({EventType.COMPLETED, EventType.ABORTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,7 @@ class Spool:
         self._state = threading.Lock()
         self._changed = threading.Condition(self._state)
         self._descriptor: int | None = None
+        self._settle_on_disk()
 
     def append(self, draft: Draft) -> int:
         """Make the event durable; the sequence it got.
@@ -178,8 +179,18 @@ class Spool:
             )
         return mark
 
+    def _settle_on_disk(self) -> None:
+        """What a killed process wrote and did not sync counts, so it must not be lost any more."""
+        if self._segments:
+            descriptor = self._files.open(self._segments[-1].path)
+            try:
+                self._files.sync(descriptor)
+            finally:
+                self._files.close(descriptor)
+            self._files.sync_folder(self._folder)
+
     def _admit(self, draft: Draft) -> None:
-        room = self._limits.quota + (self._limits.reserve if draft.type in _ENDS else 0)
+        room = self._limits.quota + (self._limits.reserve if draft.type in ENDS else 0)
         if self._used >= room:
             raise EvidenceUnavailable(
                 f"the agent's evidence fills its quota of {self._limits.quota} bytes, so no data "
