@@ -1,18 +1,24 @@
 """Writes events to the spool: ids, time, salt and sealing are put on here."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from uuid_utils import uuid7
 
-from domain_agent.spool.spool import Spool
+from domain_agent.spool.spool import ENDS, Spool
+from mesh.errors import EvidenceUnavailable
 from mesh.evidence.codec import Draft
 from mesh.evidence.events import EventType
 from mesh.evidence.sealing import Personal, seal
 
 
 class EventLog:
-    """One agent's events, durable when written."""
+    """One agent's events, durable when written.
+
+    The end of a read that can't be written is owed: it is written before the next event, so that
+    a read which has ended does not stay open, and keep its segment, until the agent restarts.
+    """
 
     def __init__(
         self,
@@ -22,6 +28,7 @@ class EventLog:
         random: Callable[[int], bytes],
     ) -> None:
         self._source, self._spool, self._now, self._random = source, spool, now, random
+        self._owed: deque[Draft] = deque()
 
     def write(
         self,
@@ -37,5 +44,23 @@ class EventLog:
         event_id = str(uuid7())
         data = seal(event_id, fields, personal, self._random)
         draft = Draft(event_id, self._source, kind, self._now(), receipt or event_id, data)
-        self._spool.append(draft)
+        try:
+            self._write_owed()
+            self._spool.append(draft)
+        except EvidenceUnavailable:
+            if kind in ENDS:
+                self._owed.append(draft)
+            raise
         return draft.receipt
+
+    def _write_owed(self) -> None:
+        while self._owed:
+            try:
+                draft = self._owed.popleft()
+            except IndexError:
+                return
+            try:
+                self._spool.append(draft)
+            except EvidenceUnavailable:
+                self._owed.appendleft(draft)
+                raise
