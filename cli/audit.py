@@ -11,6 +11,10 @@ COMMANDS = {
         "cli.audit_stats:stats", "Count reads in groups, as a table with bars or a plot."
     ),
     "reads": Lazy("cli.audit_reads:reads", "What somebody read: how much, of which classes."),
+    "status": Lazy("cli.audit_status:status", "How much of the logs is here, signed and checked."),
+    "verify": Lazy("cli.audit_verify:verify", "Check that the logs are what the agents signed."),
+    "export": Lazy("cli.audit_export:export", "Write the logs to a file that anybody can check."),
+    "prove": Lazy("cli.audit_prove:prove", "Prove that a receipt is in its agent's signed log."),
 }
 
 

@@ -63,12 +63,14 @@ class Finding:
 class Verdict:
     """How a stretch stands: all is well when nothing is found.
 
-    `proven` is the size of the largest checkpoint that fits; records after it wait for the next.
+    `proven` is the size of the largest checkpoint that fits, and `head` its note; records after it
+    wait for the next. `records` are those that were there whole.
     """
 
     stretch: Stretch
     records: int
     proven: int
+    head: str
     finding: Finding | None
     remarks: tuple[str, ...] = ()
 
@@ -87,6 +89,8 @@ class LogVerifier:
         self._records = 0
         self._unsigned_since: tuple[int, datetime] | None = None
         self._signed: dict[int, Checkpoint] = {}
+        self._notes: dict[int, str] = {}
+        self._head = ""
         self.finding: Finding | None = None
         self.sign_for((*stretch.checkpoints, *heads))
         self._compare()
@@ -110,6 +114,7 @@ class LogVerifier:
                 message = f"a checkpoint is of {checkpoint.source}, not of this log"
                 self._wrong_range(Wrong.CHECKPOINT, None, message)
                 return
+            self._notes.setdefault(checkpoint.size, note)
             other = self._signed.setdefault(checkpoint.size, checkpoint)
             if other.root != checkpoint.root:
                 message = f"the agent signed two different logs of {checkpoint.size:,} records"
@@ -164,7 +169,12 @@ class LogVerifier:
         if self.finding is None:
             self._check_signed()
         return Verdict(
-            self.stretch, self._records, self._proven, self.finding, tuple(self._remarks())
+            stretch=self.stretch,
+            records=self._records,
+            proven=self._proven,
+            head=self._head,
+            finding=self.finding,
+            remarks=tuple(self._remarks()),
         )
 
     def _compare(self) -> None:
@@ -180,6 +190,7 @@ class LogVerifier:
             self._wrong_range(Wrong.FORK, size, message)
             return
         self._proven, self._unsigned_since = size, None
+        self._head = self._notes[size]
 
     def _check_signed(self) -> None:
         until = self.stretch.until
@@ -197,10 +208,10 @@ class LogVerifier:
     def _remarks(self) -> Iterable[str]:
         until = self.stretch.until
         if self.finding is None and until > self._proven:
-            yield f"the last {until - self._proven:,} records wait for the next checkpoint"
+            yield f"{_records(until - self._proven)} at the end not signed for yet"
         ahead = max(self._signed, default=0)
         if ahead > until:
-            yield f"the agent signed for {ahead:,} records, and {until:,} are here"
+            yield f"the agent signed for {_records(ahead)}, and {until:,} are here"
         if self.stretch.problem:
             yield f"the control plane says: {self.stretch.problem}"
 
@@ -210,6 +221,10 @@ class LogVerifier:
         first = self._proven + 1
         last = max(first, self.stretch.until if last is None else last)
         self.finding = Finding(wrong, message, self.stretch.name, first, last)
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record{'' if count == 1 else 's'}"
 
 
 def _claim(record: bytes, sequence: int) -> str:

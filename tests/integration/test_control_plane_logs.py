@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,20 +17,22 @@ from mesh.errors import (
     TokenExpired,
 )
 from mesh.evidence.checkpoints import open_checkpoint
-from mesh.evidence.codec import decode_event
 from mesh.evidence.exports import ExportVerdict, verify_export
 from mesh.evidence.manifests import read_manifest
 from mesh.evidence.merkle import leaf_hash, root_of_inclusion
 from mesh.evidence.verifying import Wrong
 from mesh.v1 import audit_pb2, logs_pb2
-from mesh.wire.events import event_to_proto
 from mesh.wire.times import to_timestamp
 from tests.unit.control_plane.running import Client, Plane, error_of, eventually, running
-from tests.unit.evidence.logs import Log, log
-
-NOW = datetime.now(UTC)
-BOOKINGS = log("bookings/bookings-1", 30, start=NOW)
-FLEET = log("fleet/fleet-1", 4, seed=8, start=NOW)
+from tests.unit.control_plane.witnessed import (
+    BOOKINGS,
+    append,
+    change,
+    enrolled,
+    fill,
+    sign,
+)
+from tests.unit.evidence.logs import log
 
 
 @pytest.fixture
@@ -39,30 +41,10 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
         yield plane
 
 
-def enrolled(plane: Plane, one: Log) -> Client:
-    return plane.agent(one.domain, one.agent, one.key)
-
-
-def append(agent: Client, one: Log, after: int, until: int) -> None:
-    events = [event_to_proto(decode_event(record)) for record in one.records[after:until]]
-    agent.audit.AppendEvents(audit_pb2.AppendEventsRequest(events=events))
-
-
-def sign(agent: Client, one: Log, size: int) -> None:
-    agent.audit.ReportEvidence(audit_pb2.ReportEvidenceRequest(checkpoint=one.note(size)))
-
-
 @pytest.fixture
 def filled(plane: Plane) -> Plane:
     """A control plane with two logs, signed for but for the last record of one."""
-    bookings, fleet = enrolled(plane, BOOKINGS), enrolled(plane, FLEET)
-    append(bookings, BOOKINGS, 0, 10)
-    sign(bookings, BOOKINGS, 10)
-    plane.clock.ahead = timedelta(minutes=3)
-    append(bookings, BOOKINGS, 10, 21)
-    sign(bookings, BOOKINGS, 20)
-    append(fleet, FLEET, 0, 4)
-    sign(fleet, FLEET, 4)
+    fill(plane)
     return plane
 
 
@@ -95,14 +77,6 @@ def verified(plane: Plane, **wanted: object) -> ExportVerdict:
     return verify_export(lines(auditor(plane), **wanted), latest=True)
 
 
-def change(plane: Plane, *statements: str) -> None:
-    """Change the database behind the control plane's back."""
-    with sqlite3.connect(plane.state / "control.db") as connection:
-        for statement in statements:
-            connection.execute(statement)
-    connection.close()
-
-
 def test_logs_are_listed_with_how_far_they_are(filled: Plane) -> None:
     bookings, fleet = auditor(filled).logs.ListLogs(logs_pb2.ListLogsRequest()).logs
     assert (bookings.domain, bookings.agent) == ("bookings", "bookings-1")
@@ -132,7 +106,7 @@ def test_an_auditor_reads_all_and_all_of_it_fits(filled: Plane) -> None:
     verdict = verified(filled)
     assert verdict.first is None
     assert [(one.records, one.proven) for one in verdict.logs] == [(21, 20), (4, 4)]
-    assert verdict.logs[0].remarks == ("the last 1 records wait for the next checkpoint",)
+    assert verdict.logs[0].remarks == ("1 record at the end not signed for yet",)
 
 
 def test_records_outside_of_a_window_come_as_hashes(filled: Plane) -> None:

@@ -15,7 +15,7 @@ EXPECTED = {
     "product": {"publish", "list", "show"},
     "access": {"request", "list", "show", "approve", "reject", "revoke", "cancel"},
     "policy": {"check", "test", "show"},
-    "audit": {"list", "tail", "stats", "reads"},
+    "audit": {"list", "tail", "stats", "reads", "status", "verify", "export", "prove"},
     "agent": {"list", "show", "join-token"},
     "erasure": {"request", "list"},
     "purpose": {"add", "list"},

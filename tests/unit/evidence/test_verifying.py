@@ -151,7 +151,7 @@ def test_records_that_nobody_signed_for_are_told_when_they_are_old() -> None:
     assert soon.first is None
     assert (soon.logs[0].proven, soon.logs[0].remarks) == (
         10,
-        ("the last 2 records wait for the next checkpoint",),
+        ("2 records at the end not signed for yet",),
     )
     late = found(lines((BOOKINGS.note(10),), UNSIGNED_AFTER + timedelta(minutes=1)))
     assert (late.wrong, late.first) == (Wrong.UNSIGNED, 11)
