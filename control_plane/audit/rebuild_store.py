@@ -43,7 +43,7 @@ def forget_log(tx: Transaction, name: AgentName) -> None:
     tx.execute(
         update(LogRow)
         .where(col(LogRow.domain) == domain, col(LogRow.agent) == agent)
-        .values(size=0, nodes=b"", verified_size=0, problem="")
+        .values(size=0, nodes=b"", verified_size=0, unfinished=0, problem="")
     )
     tx.execute(
         update(CheckpointRow)

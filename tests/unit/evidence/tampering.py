@@ -1,10 +1,21 @@
-"""Random ways to tamper with an export's lines."""
+"""Random ways to tamper with an export, and what must be found of each."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from io import BytesIO
 
+from mesh.evidence.codec import decode_event
+from mesh.evidence.envelopes import is_envelope
+from mesh.evidence.exports import verify_export
+from mesh.evidence.manifests import Selection, read_leaves, read_manifest
+from mesh.evidence.verifying import Wrong
+from tests.unit.evidence.logs import BASE, Shape, export, log
+
 Lines = list[bytes]
+BOOKINGS = log("bookings/bookings-1", 12)
+FLEET = log("fleet/fleet-1", 9, seed=8)
+LINES = export([BOOKINGS, FLEET], Shape(piece=5, sizes=(4, 10)))
 
 
 def bit_flip(lines: Lines, rng: random.Random) -> Lines:
@@ -107,3 +118,56 @@ def first_difference(old: Lines, new: Lines) -> int | None:
 def _again(lines: Lines) -> Lines:
     """The lines as a file would have them."""
     return [*BytesIO(b"".join(lines))]
+
+
+def item(lines: list[bytes], at: int) -> tuple[str, int] | None:
+    """What stands in a line: the record, or the first one whose hashes the line has."""
+    if at == 0 or at >= len(lines):
+        return None
+    manifest = read_manifest(lines[0][:-1])
+    if is_envelope(lines[at]):
+        leaves = read_leaves(lines[at][:-1], manifest.key)
+        return f"{leaves.domain}/{leaves.agent}", leaves.first
+    found = decode_event(lines[at])
+    return found.source.removeprefix("/agents/"), found.sequence
+
+
+def check_told(lines: list[bytes], changed: list[bytes]) -> bool:
+    """Assert that a change is told and named rightly; whether there is a change."""
+    at = first_difference(lines, changed)
+    if at is None:
+        return False
+    found = verify_export(changed).first
+    assert found is not None
+    expected = item(lines, at)
+    if expected is not None:
+        assert (found.log, found.first, found.last) == (*expected, expected[1])
+    elif at == 0:
+        assert (found.wrong, found.line) == (Wrong.MANIFEST, 1)
+    else:
+        assert found.wrong is Wrong.EXTRA
+    if found.line is not None:
+        assert found.line == at + 1
+    return True
+
+
+def tamper(count: int, seed: int) -> Counter[str]:
+    """Try so many changes; how many of each kind were told and named rightly."""
+    rng = random.Random(seed)  # noqa: S311 - a seeded series
+    exports = [
+        LINES,
+        export([BOOKINGS, FLEET], Shape(piece=4, after=4, whole_from=6, sizes=(6, 9))),
+        export([FLEET], Shape(piece=300)),
+    ]
+    other = export([BOOKINGS, FLEET], Shape(piece=5, whole_from=3), selection=Selection(since=BASE))
+    tried: Counter[str] = Counter()
+    while tried.total() < count:
+        if rng.randrange(len(KINDS) + 1) == 0:
+            name, changed = "splice", splice(LINES, other, rng)
+            # Whose manifest it has is whose export it claims to be.
+            lines = other if changed[:1] == other[:1] else LINES
+        else:
+            lines, kind = rng.choice(exports), rng.choice(KINDS)
+            name, changed = kind.__name__, kind(lines, rng)
+        tried[name] += check_told(lines, changed)
+    return tried
