@@ -89,6 +89,10 @@ proto: install ## buf lint, and that the committed stubs are what proto/ says
 test: install data kafka ## the whole suite
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
+.PHONY: test-faults
+test-faults: install data kafka ## break things on purpose, at full size, into docs/reliability.md
+	FAULTS=full $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS) tests/faults
+
 .PHONY: bench
 bench: install data kafka ## measure, A/B alternated, into docs/benchmarks.md
 	$(BIN)/python -m tests.bench

@@ -1,0 +1,95 @@
+"""What a killed or failing process leaves is finished, not kept: secrets above all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mesh.errors import EvidenceUnavailable
+from mesh.evidence.events import EventType
+from tests.faults.disk import Failing, failing_disk
+from tests.faults.evidence import Evidence, fields
+
+
+def failing(kind: str, first: int, last: int) -> Failing:
+    return Failing(lambda called, count: called == kind and first <= count <= last)
+
+
+def on_disk(folder: Path, secret: bytes) -> list[str]:
+    """The files that hold any of a key's secret."""
+    return [
+        path.name for path in (folder / "principals").iterdir() if secret[:6] in path.read_bytes()
+    ]
+
+
+def principal_secret(folder: Path) -> bytes:
+    """The one key's secret, as files hold it."""
+    (path,) = (folder / "principals").glob("*.json")
+    return path.read_bytes().partition(b'"secret": "')[2][:44]
+
+
+@pytest.mark.parametrize("step", ["fsync", "unlink"])
+def test_a_key_half_destroyed_is_destroyed_at_the_next_start(
+    tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.keys.key("user:ana")
+    (path,) = (tmp_path / "principals").iterdir()
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    owner: object = os if step == "fsync" else Path
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(owner, step, killed)
+        evidence.keys.destroy("user:ana")
+    assert path.exists()
+    again = Evidence(tmp_path)
+    assert not path.exists()
+    assert again.keys.destroy("user:ana") == 0
+
+
+def test_no_secret_is_left_beside_a_destroyed_key(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.keys.key("user:ana")
+    secret = principal_secret(tmp_path)
+    (key,) = evidence.keys.undelivered(1)
+    with failing_disk(failing("rename", 1, 1)), pytest.raises(EvidenceUnavailable):
+        evidence.keys.delivered([key.id])
+    assert len(on_disk(tmp_path, secret)) == 2
+    evidence.keys.destroy("user:ana")
+    assert on_disk(tmp_path, secret) == []
+
+
+def test_no_secret_is_left_of_a_key_that_never_was(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    with failing_disk(failing("rename", 1, 1)), pytest.raises(EvidenceUnavailable):
+        evidence.keys.key("user:ana")
+    assert list((tmp_path / "principals").iterdir())
+    Evidence(tmp_path)
+    assert not list((tmp_path / "principals").iterdir())
+
+
+def test_an_end_that_could_not_be_written_comes_before_the_next_event(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    receipts = [evidence.events.write(EventType.STARTED, fields(number)) for number in range(3)]
+    with failing_disk(failing("fsync", 1, 2)):
+        for receipt, kind in zip(receipts, (EventType.COMPLETED, EventType.ABORTED), strict=False):
+            with pytest.raises(EvidenceUnavailable):
+                evidence.events.write(kind, fields(9), receipt=receipt)
+    assert len(evidence.spool.unfinished()) == 3
+    evidence.events.write(EventType.REFUSED, fields(4))
+    told = [(event.receipt, event.type) for event in evidence.everything()[3:5]]
+    assert told == [(receipts[0], EventType.COMPLETED), (receipts[1], EventType.ABORTED)]
+    assert evidence.spool.unfinished() == receipts[2:]
+
+
+def test_ends_that_failed_do_not_keep_segments_for_ever(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    for number in range(40):
+        receipt = evidence.events.write(EventType.STARTED, fields(number))
+        with failing_disk(failing("fsync", 1, 1)), pytest.raises(EvidenceUnavailable):
+            evidence.events.write(EventType.COMPLETED, fields(number), receipt=receipt)
+    evidence.events.write(EventType.REFUSED, fields(40))
+    evidence.spool.acknowledge(evidence.spool.head.size)
+    assert len(list((tmp_path / "spool").glob("*.log"))) == 1
