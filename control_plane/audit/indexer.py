@@ -82,7 +82,7 @@ class Indexer:
         pause = 0.2
         while not self._stopping.is_set():
             try:
-                consumer = self._connect()
+                consumer = self.connect()
                 try:
                     while not self._stopping.is_set():
                         self.step(consumer)
@@ -111,7 +111,8 @@ class Indexer:
                 self._indexing.skip_missing(tx, name, self._clock())
         return len(records)
 
-    def _connect(self) -> KafkaConsumer:
+    def connect(self) -> KafkaConsumer:
+        """A member of the group. Raises KafkaError when no broker answers."""
         source = self._source
         consumer = KafkaConsumer(
             **_OPTIONS, **source.settings.client_options(), group_id=source.group

@@ -20,6 +20,7 @@ from tests.bench.pseudonyms import pseudonyms
 from tests.bench.scans import scans
 from tests.bench.starts import starts
 from tests.bench.surroundings import Surroundings
+from tests.bench.topics import topics
 from tests.bench.windows import windows
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -32,6 +33,7 @@ BENCHMARKS: Mapping[str, Callable[[Surroundings], Sequence[Section]]] = {
     "starts": starts,
     "evidence": evidence,
     "windows": windows,
+    "topics": topics,
 }
 FEWEST_ROUNDS = 5
 
