@@ -2,18 +2,21 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from mesh.evidence.checkpoints import CheckpointInvalid, open_checkpoint, read_checkpoint
+from mesh.evidence.checkpoints import CheckpointInvalid, read_checkpoint
+from mesh.evidence.envelopes import fingerprint
 from mesh.evidence.exports import ExportVerdict, Trust
 
 _EXAMPLE = (
-    '{"control_plane": "<64 hex digits>",'
-    ' "agents": {"bookings/bookings-1": {"public_key": "<64 hex digits>"}}}'
+    '{"control_plane": "<64 hex digits>", "agents": {"bookings/bookings-1": {"key": "<64 hex'
+    ' digits>"}}}, where the digits are SHA-256 of a public key'
 )
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
 def load_trust(path: Path) -> Trust:
@@ -22,15 +25,15 @@ def load_trust(path: Path) -> Trust:
         document = json.loads(path.read_text(encoding="utf-8"))
         control = document.get("control_plane")
         agents = document.get("agents", {})
-        keys = {name: _key(part["public_key"]) for name, part in agents.items()}
+        keys = {name: _key(part["key"]) for name, part in agents.items()}
         heads = {name: part["checkpoint"] for name, part in agents.items() if "checkpoint" in part}
         for name, note in heads.items():
-            if open_checkpoint(note, keys[name]).source != f"/agents/{name}":
+            if read_checkpoint(note).source != f"/agents/{name}":
                 raise CheckpointInvalid(f"the checkpoint under {name} is of another log")
         return Trust(None if control is None else _key(control), keys, heads)
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise click.UsageError(
-            f"{path} can't be used as trusted keys: {error}. It is JSON such as {_EXAMPLE}"
+            f"{path} can't be used as trusted keys: {error}. It is JSON such as {_EXAMPLE}."
         ) from error
 
 
@@ -41,16 +44,16 @@ def learnt(trust: Trust, verdict: ExportVerdict) -> Trust:
     keys, heads = dict(trust.agents), dict(trust.heads)
     for log in verdict.logs:
         name = log.stretch.name
-        keys[name] = log.stretch.public_key
+        keys[name] = fingerprint(log.stretch.public_key)
         if log.head and _size(log.head) >= _size(heads.get(name)):
             heads[name] = log.head
-    return Trust(verdict.manifest.key, keys, heads)
+    return Trust(fingerprint(verdict.manifest.key), keys, heads)
 
 
 def save_trust(path: Path, trust: Trust) -> None:
     """Write the file, whole or not at all."""
     document = {
-        "control_plane": None if trust.control_plane is None else trust.control_plane.hex(),
+        "control_plane": trust.control_plane,
         "agents": {
             name: _entry(key, trust.heads.get(name)) for name, key in sorted(trust.agents.items())
         },
@@ -63,16 +66,14 @@ def save_trust(path: Path, trust: Trust) -> None:
     beside.replace(path)
 
 
-def _entry(key: bytes, head: str | None) -> Mapping[str, str]:
-    entry = {"public_key": key.hex()}
-    return entry if head is None else {**entry, "checkpoint": head}
+def _entry(key: str, head: str | None) -> Mapping[str, str]:
+    return {"key": key} if head is None else {"key": key, "checkpoint": head}
 
 
-def _key(text: object) -> bytes:
-    key = bytes.fromhex(text) if isinstance(text, str) else b""
-    if len(key) != 32:
-        raise ValueError("a key is 64 hexadecimal digits")
-    return key
+def _key(text: object) -> str:
+    if not isinstance(text, str) or not _FINGERPRINT.fullmatch(text):
+        raise ValueError("a key's fingerprint is 64 hexadecimal digits, in lower case")
+    return text
 
 
 def _size(note: str | None) -> int:

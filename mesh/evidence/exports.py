@@ -11,10 +11,10 @@ from mesh.evidence.verifying import Finding, LogVerifier, Verdict, Wrong
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What an auditor knows from elsewhere: keys (32 bytes) and notes, the latter by agent."""
+    """What an auditor knows from elsewhere: fingerprints of keys, and notes, by agent."""
 
-    control_plane: bytes | None = None
-    agents: Mapping[str, bytes] = field(default_factory=dict)
+    control_plane: str | None = None
+    agents: Mapping[str, str] = field(default_factory=dict)
     heads: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -76,8 +76,9 @@ def verify_export(
 
 
 def _untrusted(manifest: Manifest, trust: Trust, *, latest: bool) -> Finding | None:
-    if trust.control_plane not in (None, manifest.key):
-        message = f"it is signed by {fingerprint(manifest.key)}, which is not the trusted key"
+    key = fingerprint(manifest.key)
+    if trust.control_plane not in (None, key):
+        message = f"it is signed with {key}, which is not the trusted key"
         return Finding(Wrong.KEY, message, line=1)
     there = {stretch.name for stretch in manifest.stretches}
     for name in sorted({*trust.agents, *trust.heads} - there):
@@ -95,8 +96,8 @@ def _verify_log(
     size = 0 if head is None else read_checkpoint(head).size
     within = head is not None and stretch.after <= size <= stretch.until
     verifier = LogVerifier(stretch, manifest.time, [head] if head and within else [])
-    if trust.agents.get(name) not in (None, stretch.public_key):
-        key = fingerprint(stretch.public_key)
+    key = fingerprint(stretch.public_key)
+    if trust.agents.get(name) not in (None, key):
         verifier.fail_log(Wrong.KEY, f"it is signed with {key}, which is not the trusted key")
     if latest and manifest.selection.before is None:
         verifier.ends_before(size)

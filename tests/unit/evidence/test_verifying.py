@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mesh.evidence.codec import encode_event
+from mesh.evidence.envelopes import fingerprint
 from mesh.evidence.exports import Trust, verify_export
 from mesh.evidence.manifests import Manifest, Selection, manifest_line, read_manifest
 from mesh.evidence.verifying import UNSIGNED_AFTER, Finding, Wrong
@@ -120,18 +121,18 @@ def test_a_replaced_agent_key_is_told_to_who_knows_the_right_one() -> None:
     imposter = replace(BOOKINGS, key=OTHER_KEY)
     lines = export([imposter, FLEET], SHAPE)
     assert verify_export(lines).first is None
-    finding = found(lines, Trust(agents={BOOKINGS.name: BOOKINGS.public_key}))
+    finding = found(lines, Trust(agents={BOOKINGS.name: fingerprint(BOOKINGS.public_key)}))
     assert (finding.wrong, finding.log) == (Wrong.KEY, BOOKINGS.name)
-    verdict = verify_export(lines, Trust(agents={BOOKINGS.name: BOOKINGS.public_key}))
+    verdict = verify_export(lines, Trust(agents={BOOKINGS.name: fingerprint(BOOKINGS.public_key)}))
     assert verdict.logs[1].finding is None
     assert verdict.logs[1].proven == 9
 
 
 def test_a_replaced_control_plane_is_told_to_who_knows_the_right_one() -> None:
     lines = export([BOOKINGS], SHAPE)
-    assert verify_export(lines, Trust(control_plane=CONTROL_KEY)).first is None
+    assert verify_export(lines, Trust(control_plane=fingerprint(CONTROL_KEY))).first is None
     other = OTHER_KEY.public_key().public_bytes_raw()
-    assert found(lines, Trust(control_plane=other)).wrong is Wrong.KEY
+    assert found(lines, Trust(control_plane=fingerprint(other))).wrong is Wrong.KEY
 
 
 def test_a_manifest_signed_by_another_key_than_it_names_is_refused() -> None:
@@ -182,7 +183,7 @@ def test_a_log_is_another_one_than_what_the_auditor_saw_before() -> None:
 def test_a_log_that_the_auditor_knows_is_gone() -> None:
     lines = export([FLEET], SHAPE)
     for trust in (
-        Trust(agents={BOOKINGS.name: BOOKINGS.public_key}),
+        Trust(agents={BOOKINGS.name: fingerprint(BOOKINGS.public_key)}),
         Trust(heads={BOOKINGS.name: BOOKINGS.note(3)}),
     ):
         finding = found(lines, trust, latest=True)
