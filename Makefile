@@ -15,11 +15,11 @@ help: ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z_-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: install data ## watch a small airline's mesh work, checked step by step
+demo: install data $(if $(KAFKA),kafka) ## watch a small airline's mesh work, checked step by step
 	@$(BIN)/python -m examples.airline.demo
 
 .PHONY: run
-run: install data ## leave the airline's mesh up and print how to try it
+run: install data $(if $(KAFKA),kafka) ## leave the airline's mesh up and print how to try it
 	@$(BIN)/python -m examples.airline.run
 
 ##@ Set up

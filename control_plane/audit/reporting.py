@@ -1,6 +1,6 @@
 """What agents report of their logs besides the events: checkpoints, keys, finished erasures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from control_plane.audit import claims, reads_store, store
@@ -44,6 +44,9 @@ class EvidenceReports:
                 f"a report has at most {MAX_KEYS} keys and {MAX_ERASED} erasures; send it in parts"
             )
         domain, _, agent = current_caller().principal.subject.partition("/")
+        if not (request.checkpoint or request.keys or request.erased):
+            with self._database.reading() as tx:
+                return _answer(vault_store.pending(tx, domain, agent))
         wrapped = {key.id: key.wrapped for key in request.keys}
         with self._database.writing() as tx:
             now = self._clock()
@@ -56,13 +59,7 @@ class EvidenceReports:
             pending = vault_store.pending(tx, domain, agent)
         if request.erased:
             self._database.scrub()
-        return audit_pb2.ReportEvidenceResponse(
-            kept=sorted(kept),
-            erasures=[
-                audit_pb2.PendingErasure(id=erasure, principal=principal)
-                for erasure, principal in pending.items()
-            ],
-        )
+        return _answer(pending, kept)
 
     def _confirm(
         self, tx: Transaction, domain: str, agent: str, erased: list[str], now: datetime
@@ -92,3 +89,15 @@ class EvidenceReports:
             store.set_actors(tx, domain, agent, actors)
             reads_store.set_actors(tx, domain, agent, actors)
             timeline.set_actors(tx, domain, agent, actors)
+
+
+def _answer(
+    pending: Mapping[str, str], kept: Iterable[str] = ()
+) -> audit_pb2.ReportEvidenceResponse:
+    return audit_pb2.ReportEvidenceResponse(
+        kept=sorted(kept),
+        erasures=[
+            audit_pb2.PendingErasure(id=erasure, principal=principal)
+            for erasure, principal in pending.items()
+        ],
+    )

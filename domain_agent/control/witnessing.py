@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
 EVERY_EVENTS = 1_000
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 5.0
 MAX_KEYS = 500
 
 
@@ -84,6 +84,7 @@ class Witnessing:
         self._evidence_key = evidence_key
         self._stub = audit_pb2_grpc.AuditServiceStub(link.channel)
         self._stopping = threading.Event()
+        self._witnessed = ""
         self._erased: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="witnessing", daemon=True)
 
@@ -134,8 +135,9 @@ class Witnessing:
         while True:
             reader = self._evidence_key()
             waiting = self._keys.undelivered(MAX_KEYS) if reader is not None else []
+            note = self._heads.note
             request = audit_pb2.ReportEvidenceRequest(
-                checkpoint=self._heads.note, erased=sorted(self._erased)
+                checkpoint=note if note != self._witnessed else "", erased=sorted(self._erased)
             )
             if reader is not None:
                 request.keys.extend(
@@ -145,6 +147,7 @@ class Witnessing:
             reply = self._stub.ReportEvidence(
                 request, metadata=self._link.metadata, timeout=CALL_SECONDS
             )
+            self._witnessed = note
             self._keys.delivered(reply.kept)
             self._erased.clear()
             for erasure in reply.erasures:

@@ -1,6 +1,8 @@
 """A small airline's mesh at work: `make demo`. Every step is checked."""
 
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -10,8 +12,10 @@ from pathlib import Path
 
 import duckdb
 
+from examples.airline.backing import backed_mesh
 from examples.airline.processes import (
     DATA,
+    ROOT,
     Mesh,
     ProcessFailed,
     start_airline,
@@ -21,7 +25,9 @@ from examples.airline.reader import Reader
 from examples.airline.story import Story, Surprise
 
 PASSENGERS = "SELECT name, email, birth_date, country, loyalty_tier FROM reservations.passengers"
+VERIFIER = ROOT / "docs" / "examples" / "verify_proof.py"
 ENFORCED_SECONDS = 10.0
+TAMPERED_EXIT_CODE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ class Demo:
         self._attacked()
         self._revoked(agreement)
         self._audited(receipt)
+        self._verified(receipt)
+        self._erased()
         self._story.end()
 
     def _run(self, who: str, *arguments: str, expect: int = 0) -> str:
@@ -258,6 +266,62 @@ class Demo:
         self._story.check(wanted <= actions, "declared, asked, approved, read, refused, revoked")
         self._run("ada", "status")
 
+    def _verified(self, receipt: str) -> None:
+        self._story.chapter("Ada checks the log without trusting whoever keeps it")
+        ada = self._people.ada
+        wait_until(self._all_verified, "the agents have signed for what is stored")
+        self._run("ada", "audit", "verify")
+        self._run("ada", "audit", "export", "evidence.jsonl")
+        export = self._mesh.folder / "evidence.jsonl"
+        line, tampered = tampered_with(export.read_text())
+        (self._mesh.folder / "tampered.jsonl").write_text(tampered)
+        self._story.tell(f"Somebody turns the refused read in line {line} into an allowed one.")
+        caught = self._run("ada", "audit", "verify", "tampered.jsonl", expect=TAMPERED_EXIT_CODE)
+        self._story.check("ALARM" in caught, "the tampered export is caught, and where")
+        self._mesh.mesh(ada, "audit", "verify", "evidence.jsonl")
+        self._mesh.mesh(ada, "audit", "prove", receipt, "--out", "proof.json")
+        checked = subprocess.run(
+            [sys.executable, str(VERIFIER), str(self._mesh.folder / "proof.json")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self._story.output(checked.stdout + checked.stderr)
+        self._story.check(
+            checked.returncode == 0, "30 lines that share no code with us check one receipt's proof"
+        )
+
+    def _all_verified(self) -> bool:
+        logs = self._rows("ada", "audit", "status")
+        return all(log["stored"] == log["signed"] == log["verified"] for log in logs)
+
+    def _erased(self) -> None:
+        self._story.chapter("Ana leaves, and asks to be forgotten")
+        admin, request = self._mesh.admin, "subject request 2026-17"
+        for agreement in self._rows("ana", "access", "list", "--state", "active"):
+            self._mesh.mesh(self._people.ana, "access", "revoke", str(agreement["id"]))
+        self._mesh.mesh(admin, "erasure", "request", "user:ana", "--reason", request, "--yes")
+        wait_until(
+            lambda: self._rows("ada", "erasure", "list")[0]["completed"] is not None,
+            "every agent has destroyed its keys",
+        )
+        self._run("ada", "erasure", "list")
+        named = self._rows("ada", "audit", "list", "--who", "user:ana")
+        reads = self._rows("ada", "audit", "list", "--kind", "read")
+        erased = [read for read in reads if read["actor"] == "erased"]
+        self._story.check(not named and len(erased) > 0, f"{len(erased)} reads stay, by nobody")
+        wait_until(self._all_verified, "the agents have signed for that too")
+        self._mesh.mesh(self._people.ada, "audit", "verify")
+        self._story.check(True, "the log still verifies, with every record in it")
+
+
+def tampered_with(export: str) -> tuple[int, str]:
+    """An export in which one refused read says another reason; the line it is in, from 1."""
+    lines = export.splitlines(keepends=True)
+    place = next(n for n, line in enumerate(lines) if "read.refused" in line)
+    lines[place] = lines[place].replace("read.refused", "read.started")
+    return place + 1, "".join(lines)
+
 
 def is_receipt(word: str) -> bool:
     """Whether a word looks like a receipt's id."""
@@ -287,11 +351,11 @@ def main() -> None:
         with (
             terminated_like_interrupted(),
             tempfile.TemporaryDirectory(prefix="meshwarden-") as folder,
-            Mesh(Path(folder)) as mesh,
+            backed_mesh(Path(folder), os.environ) as backing,
         ):
-            story.tell("starting one control plane and four agents …")
-            start_airline(mesh)
-            Demo(mesh, story).tell()
+            story.tell(f"starting one control plane and four agents, on {backing.words} …")
+            start_airline(backing.mesh)
+            Demo(backing.mesh, story).tell()
     except (Surprise, ProcessFailed) as surprise:
         sys.exit(f"\nNot as told: {surprise}")
     except KeyboardInterrupt:

@@ -73,12 +73,14 @@ class Service:
 class Mesh:
     """A control plane and agents in a folder of their own. Leaving the context ends them all.
 
-    With the address of a Kafka broker, evidence and changes go over its topics.
+    With the address of a Kafka broker, evidence and changes go over its topics; with the URL of a
+    PostgreSQL database, the control plane keeps its state there.
     """
 
     folder: Path
     lease_seconds: float = 300.0
     kafka: str = ""
+    database: str = ""
     control: Service | None = None
     agents: dict[str, Service] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ class Mesh:
                     "state": str(state),
                     "lease": self.lease_seconds,
                     **self._topics,
+                    **({"database": self.database} if self.database else {}),
                 }
             )
         )
@@ -253,7 +256,12 @@ def _everything(terminal: int) -> str:
     with os.fdopen(terminal, "rb", buffering=0) as file, contextlib.suppress(OSError):
         while chunk := file.read(65_536):
             chunks.append(chunk)
-    return b"".join(chunks).decode(errors="replace").replace("\r\n", "\n")
+    lines = b"".join(chunks).decode(errors="replace").replace("\r\n", "\n").split("\n")
+    # What a progress line said before it was written over is not seen.
+    return "\n".join(line.rpartition("\r")[2].removeprefix(_ERASE) for line in lines)
+
+
+_ERASE = "\033[K"
 
 
 @contextlib.contextmanager

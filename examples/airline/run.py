@@ -1,10 +1,12 @@
 """The airline's mesh, left up to be tried: `make run`."""
 
+import os
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
+from examples.airline.backing import backed_mesh
 from examples.airline.processes import (
     Mesh,
     ProcessFailed,
@@ -64,8 +66,9 @@ def main() -> None:
         with (
             terminated_like_interrupted(),
             tempfile.TemporaryDirectory(prefix="meshwarden-") as folder,
-            Mesh(Path(folder)) as mesh,
+            backed_mesh(Path(folder), os.environ) as backing,
         ):
+            mesh = backing.mesh
             start_airline(mesh)
             write_contexts(mesh)
             uri = mesh.agents["operations"].ready

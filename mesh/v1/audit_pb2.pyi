@@ -189,7 +189,7 @@ class ReportEvidenceRequest(message.Message):
     KEYS_FIELD_NUMBER: builtins.int
     ERASED_FIELD_NUMBER: builtins.int
     checkpoint: builtins.str
-    """checkpoint is the agent's latest signed note (C2SP tlog-checkpoint); empty before the first event."""
+    """checkpoint is the agent's latest signed note (C2SP tlog-checkpoint); empty when it was reported before."""
     @builtins.property
     def keys(self) -> containers.RepeatedCompositeFieldContainer[WrappedKey]:
         """keys that the control plane has not confirmed yet."""
