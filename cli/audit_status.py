@@ -18,7 +18,7 @@ COLUMNS = (
     "agent", "state", "coverage", "stored", "signed", "verified", "missing", "unfinished_reads",
     "heard", "problem",
 )  # fmt: skip
-_PROBLEMS = frozenset({"forked", "gap", "unsigned"})
+_PROBLEMS = frozenset({"broken", "gap", "unsigned"})
 
 
 @click.command(
@@ -68,7 +68,7 @@ def _state(log: logs_pb2.Log, session: Session) -> tuple[str, str | None]:
     heard, arrived = instant(log.contact_time), instant(log.arrival_time)
     old = arrived is None or now - arrived > PATIENCE
     if log.problem:
-        return "forked", log.problem
+        return "broken", log.problem
     if old and log.witnessed_size > log.stored_size:
         missing = log.witnessed_size - log.stored_size
         return "gap", f"not arrived of what the agent signed for: {missing:,}"

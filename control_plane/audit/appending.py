@@ -50,8 +50,8 @@ def add_new_events(
     vault: Vault,
 ) -> None:
     """Store consecutive events of which none is stored, with all that they are found by."""
-    store.add_events(tx, domain, agent, new, now)
-    witnessing.grow(tx, domain, agent, new, now)
+    records = store.add_events(tx, domain, agent, new, now)
+    witnessing.grow(tx, domain, agent, new, records, now)
     opened = vault.open(tx, domain, agent, new)
     actors = {event: claims.actor_of(personal) for event, personal in opened.items()}
     _index_reads(tx, domain, agent, [event for event in new if event.type.is_read], actors)

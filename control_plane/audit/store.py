@@ -72,8 +72,9 @@ def stored_ids(tx: Transaction, domain: str, agent: str, ids: Sequence[str]) -> 
 
 def add_events(
     tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent], stored: datetime
-) -> None:
-    """Store events byte for byte in their canonical form."""
+) -> list[bytes]:
+    """Store events byte for byte in their canonical form; these records."""
+    records = [encode_event(event) for event in events]
     tx.execute(
         insert(UsageEventRow),
         [
@@ -83,12 +84,13 @@ def add_events(
                 "sequence": event.sequence,
                 "id": event.id,
                 "receipt": event.receipt,
-                "document": encode_event(event),
+                "document": record,
                 "stored": stored,
             }
-            for event in events
+            for event, record in zip(events, records, strict=True)
         ],
     )
+    return records
 
 
 def add_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> None:

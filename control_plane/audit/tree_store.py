@@ -1,10 +1,10 @@
 """The logs' tables: how far each agent's log is, and its tree."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, func, insert
+from sqlalchemy import BigInteger, Column, func, insert, tuple_, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.tiles import WIDTH, Tile, TileNodes, split
@@ -62,7 +62,8 @@ class StoredLog:
 
 def find(tx: Transaction, domain: str, agent: str) -> StoredLog:
     """An agent's log; an empty one before the first record and checkpoint."""
-    row = tx.get(LogRow, (domain, agent))
+    # `put` changes the row behind the back of what was loaded earlier in the transaction.
+    row = tx.get(LogRow, (domain, agent), populate_existing=True)
     return StoredLog(domain, agent) if row is None else _log(row)
 
 
@@ -73,20 +74,21 @@ def logs(tx: Transaction) -> dict[tuple[str, str], StoredLog]:
 
 def put(tx: Transaction, log: StoredLog) -> None:
     """Store how far a log is."""
-    tx.merge(
-        LogRow(
-            domain=log.domain,
-            agent=log.agent,
-            size=log.size,
-            nodes=b"".join(log.frontier.nodes),
-            witnessed_size=log.witnessed_size,
-            verified_size=log.verified_size,
-            unfinished=log.unfinished,
-            problem=log.problem,
-            arrival=log.arrival,
-        )
-    )
-    tx.flush()
+    values = {
+        "size": log.size,
+        "nodes": b"".join(log.frontier.nodes),
+        "witnessed_size": log.witnessed_size,
+        "verified_size": log.verified_size,
+        "unfinished": log.unfinished,
+        "problem": log.problem,
+        "arrival": log.arrival,
+    }
+    name = {"domain": log.domain, "agent": log.agent}
+    row = tx.get(LogRow, (log.domain, log.agent))
+    if row is None:
+        tx.execute(insert(LogRow).values(**name, **values))
+    else:
+        tx.execute(update(LogRow), [{**name, **values}])
 
 
 def nodes(tx: Transaction, domain: str, agent: str) -> TileNodes:
@@ -108,45 +110,54 @@ def nodes(tx: Transaction, domain: str, agent: str) -> TileNodes:
 
 def last_tiles(tx: Transaction, domain: str, agent: str, size: int) -> dict[int, bytes]:
     """The hashes of each height's last tile, where a log of that size has it partly full."""
-    found, height, load = {}, 0, nodes(tx, domain, agent)
+    partly: list[tuple[int, int]] = []
+    height = 0
     while size:
         if size % WIDTH:
-            found[height] = load.tile(height, size // WIDTH)
+            partly.append((height, size // WIDTH))
         height, size = height + 1, size // WIDTH
-    return found
+    if not partly:
+        return {}
+    rows = tx.exec(
+        select(TileRow.height, TileRow.hashes).where(
+            TileRow.domain == domain,
+            TileRow.agent == agent,
+            tuple_(col(TileRow.height), col(TileRow.place)).in_(partly),
+        )
+    )
+    return dict(rows.all())
 
 
 def put_tiles(
-    tx: Transaction, domain: str, agent: str, tiles: Sequence[Tile], now: datetime
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    tiles: Sequence[Tile],
+    last: Container[int],
+    now: datetime,
 ) -> None:
-    """Store tiles that are new or have more hashes now."""
-    kept = []
+    """Store tiles; the first of each height in `last` was there already, partly full."""
+    new: list[dict[str, object]] = []
+    fuller: list[dict[str, object]] = []
     heights: set[int] = set()
     for tile in tiles:
-        old = None
-        if tile.height not in heights:
-            # Only the first tile of each height can have been there, partly full.
-            heights.add(tile.height)
-            old = tx.get(TileRow, (domain, agent, tile.height, tile.index))
-        if old is not None:
-            old.hashes, old.newest = tile.hashes, max(old.newest, now)
-            old.oldest = min(old.oldest, now)
-            tx.add(old)
-            continue
-        kept.append(
-            {
-                "domain": domain,
-                "agent": agent,
-                "height": tile.height,
-                "place": tile.index,
-                "hashes": tile.hashes,
-                "oldest": now,
-                "newest": now,
-            }
-        )
-    if kept:
-        tx.execute(insert(TileRow), kept)
-    tx.flush()
+        row = {
+            "domain": domain,
+            "agent": agent,
+            "height": tile.height,
+            "place": tile.index,
+            "hashes": tile.hashes,
+            "newest": now,
+        }
+        if tile.height in last and tile.height not in heights:
+            fuller.append(row)
+        else:
+            new.append({**row, "oldest": now})
+        heights.add(tile.height)
+    if fuller:
+        tx.execute(update(TileRow), fuller)
+    if new:
+        tx.execute(insert(TileRow), new)
 
 
 def leaves(tx: Transaction, domain: str, agent: str, after: int, until: int) -> list[bytes]:

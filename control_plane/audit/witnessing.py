@@ -19,24 +19,36 @@ from mesh.evidence.checkpoints import (
     open_checkpoint,
     read_checkpoint,
 )
-from mesh.evidence.codec import encode_event
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.evidence.merkle import frontier_at, leaf_hash
 
 
 def grow(
-    tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent], now: datetime
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    events: Sequence[UsageEvent],
+    records: Sequence[bytes],
+    now: datetime,
 ) -> None:
-    """Take the agent's next events into its tree, and compare what it signed of them."""
+    """Take the agent's next events into its tree, and compare what it signed of them.
+
+    `records` are the events' own. A tree can't go on after records that are missing.
+    """
     log = tree_store.find(tx, domain, agent)
-    if events[0].sequence != log.size + 1:
-        _tell(tx, replace(log, arrival=now), now, _odd_start(log, events[0].sequence))
+    sequence = events[0].sequence
+    if sequence > log.size + 1:
+        problem = log.problem or _gap(log.size + 1, sequence - 1)
+        tree_store.put(tx, replace(log, arrival=now, problem=problem))
         return
-    leaves = [leaf_hash(encode_event(event)) for event in events]
+    if sequence <= log.size:
+        _tell(tx, replace(log, arrival=now), now, _ahead(log, sequence))
+        return
+    leaves = [leaf_hash(record) for record in records]
     last = tree_store.last_tiles(tx, domain, agent, log.size)
-    tree_store.put_tiles(tx, domain, agent, grown(log.size, last, leaves), now)
+    tree_store.put_tiles(tx, domain, agent, grown(log.size, last, leaves), last, now)
     frontier, verified, problem = log.frontier, log.verified_size, ""
-    for kept in checkpoint_store.pending(tx, domain, agent, log.size, log.size + len(leaves)):
+    for kept in _pending(tx, log, len(leaves)):
         frontier = frontier.extend(leaves[frontier.size - log.size : kept.size - log.size])
         others = checkpoint_store.roots_at(tx, domain, agent, kept.size) - {kept.root}
         found = accept_checkpoint(read_checkpoint(kept.note), frontier.size, frontier.root, others)
@@ -80,6 +92,13 @@ def witness(
     _tell(tx, log, now, found.problem)
 
 
+def _pending(tx: Transaction, log: StoredLog, more: int) -> list[KeptCheckpoint]:
+    """What waits for the next records; nothing does where the agent signed for no more."""
+    if log.witnessed_size <= log.size:
+        return []
+    return checkpoint_store.pending(tx, log.domain, log.agent, log.size, log.size + more)
+
+
 def _accepted(
     tx: Transaction, log: StoredLog, checkpoint: Checkpoint, signed: frozenset[bytes]
 ) -> Acceptance:
@@ -112,7 +131,14 @@ def _still_running(event: UsageEvent) -> int:
     return -1 if event.type in (EventType.COMPLETED, EventType.ABORTED) else 0
 
 
-def _odd_start(log: StoredLog, sequence: int) -> str:
+def _gap(first: int, last: int) -> str:
+    return (
+        f"records {first:,} to {last:,} are missing, so what follows can't be compared with what"
+        " the agent signed"
+    )
+
+
+def _ahead(log: StoredLog, sequence: int) -> str:
     return (
         f"record {sequence:,} came while the tree of {log.domain}/{log.agent} has {log.size:,};"
         " what is stored was changed from outside"

@@ -44,18 +44,18 @@ class Frontier:
 
     def append(self, leaf: bytes) -> "Frontier":
         """The frontier with one more leaf."""
-        nodes, size, node = list(self.nodes), self.size, leaf
-        while size & 1:
-            node = node_hash(nodes.pop(), node)
-            size >>= 1
-        return Frontier(self.size + 1, (*nodes, node))
+        return self.extend((leaf,))
 
     def extend(self, leaves: Iterable[bytes]) -> "Frontier":
         """The frontier with more leaves."""
-        frontier = self
+        nodes, size = list(self.nodes), self.size
         for leaf in leaves:
-            frontier = frontier.append(leaf)
-        return frontier
+            node, above = leaf, size
+            while above & 1:
+                node, above = node_hash(nodes.pop(), node), above >> 1
+            nodes.append(node)
+            size += 1
+        return Frontier(size, tuple(nodes))
 
     @property
     def root(self) -> bytes:

@@ -32,8 +32,8 @@ def store(database: Database, one: Log, after: int, until: int, now: datetime = 
     """Store a stretch of a log."""
     events = [decode_event(record) for record in one.records[after:until]]
     with database.writing() as tx:
-        audit.add_events(tx, *NAME, events, now)
-        grow(tx, *NAME, events, now)
+        records = audit.add_events(tx, *NAME, events, now)
+        grow(tx, *NAME, events, records, now)
 
 
 def sign(database: Database, one: Log, *sizes: int, now: datetime = BASE) -> None:
@@ -92,6 +92,17 @@ class WitnessContract:
             assert tree_store.leaves(tx, *NAME, 250, 520) == LOG.hashes[250:520]
             assert tree_store.leaves(tx, *NAME, 599, 700) == LOG.hashes[599:]
             assert tree_store.leaves(tx, *NAME, 600, 700) == []
+
+    def test_a_log_grows_and_is_witnessed_several_times_in_one_transaction(
+        self, database: Database
+    ) -> None:
+        with database.writing() as tx:
+            for after, until in ((0, 3), (3, 259), (259, 300)):
+                events = [decode_event(record) for record in LOG.records[after:until]]
+                grow(tx, *NAME, events, LOG.records[after:until], BASE)
+                witness(tx, *NAME, LOG.note(until), LOG.public_key, BASE)
+        found = stored(database)
+        assert (found.frontier, found.verified_size) == (LOG.frontier(300), 300)
 
     def test_the_tiles_of_a_window_are_found(self, database: Database) -> None:
         for at in range(3):
@@ -198,9 +209,22 @@ class WitnessContract:
         sign(database, LOG, 300)
         assert "can't be compared" in stored(database).problem
         with engine.begin() as connection:
-            connection.execute(text("DELETE FROM log"))
-        store(database, LOG, 300, 310)
+            connection.execute(text("UPDATE log SET problem = ''"))
+            connection.execute(text("DELETE FROM usage_event WHERE sequence > 290"))
+        store(database, LOG, 290, 310)
         assert "changed from outside" in stored(database).problem
+
+    def test_a_log_with_missing_records_is_stored_and_goes_on_unverified(
+        self, database: Database
+    ) -> None:
+        store(database, LOG, 0, 10)
+        sign(database, LOG, 10, 20)
+        store(database, LOG, 12, 20)
+        store(database, LOG, 20, 22)
+        found = stored(database)
+        assert (found.size, found.verified_size) == (10, 10)
+        assert found.problem.startswith("records 11 to 12 are missing")
+        assert forks(database) == []
 
     def test_a_migration_plants_the_trees_of_what_is_stored(
         self, engine: Engine, database: Database

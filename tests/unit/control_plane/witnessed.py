@@ -9,9 +9,10 @@ from mesh.wire.events import event_to_proto
 from tests.unit.control_plane.running import Client, Plane
 from tests.unit.evidence.logs import Log, log
 
-NOW = datetime.now(UTC)
-BOOKINGS = log("bookings/bookings-1", 30, start=NOW)
-FLEET = log("fleet/fleet-1", 4, seed=8, start=NOW)
+# However long a run takes: what is not signed for is not old yet.
+LATER = datetime.now(UTC) + timedelta(days=1)
+BOOKINGS = log("bookings/bookings-1", 30, start=LATER)
+FLEET = log("fleet/fleet-1", 4, seed=8, start=LATER)
 
 
 def enrolled(plane: Plane, one: Log) -> Client:
