@@ -3,7 +3,7 @@
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +11,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from domain_agent.control.shipping import Transport
 from examples.airline.broker import Broker, admin, missing_parts
+from mesh.errors import EvidenceUnavailable
 
 WAIT_SECONDS = 30.0
 
@@ -89,6 +91,23 @@ class Kept:
             for records in self._consumer.poll(timeout_ms=200).values():
                 self._records.extend(records)
         return sorted(self._records, key=lambda one: (one.partition, one.offset))
+
+
+def deliver(transport: Transport, first: int, records: Sequence[bytes]) -> None:
+    """Send records as the shipper does, again while the broker is not ready, until stored."""
+    last = first + len(records) - 1
+    sent = 0
+
+    def stored() -> bool:
+        nonlocal sent
+        try:
+            sent = sent or transport.send(first, records)
+            return transport.stored() >= last
+        except EvidenceUnavailable:
+            sent = 0
+            return False
+
+    wait_until(stored, f"events {first} to {last} are in the topic")
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:

@@ -28,7 +28,7 @@ _OPTIONS: dict[str, object] = {
     "auto_offset_reset": "earliest",
     "max_poll_records": MOST_RECORDS,
     "max_partition_fetch_bytes": 4 * 1024 * 1024,
-    "bootstrap_timeout_ms": 5_000,
+    "bootstrap_timeout_ms": 8_000,
     "request_timeout_ms": 15_000,
     "reconnect_backoff_max_ms": 2_000,
     # A replica that died leaves its partitions to the others after so long.

@@ -18,7 +18,7 @@ _OPTIONS: dict[str, object] = {
     "compression_type": "lz4",
     "batch_size": 512 * 1024,
     "linger_ms": 5,
-    "bootstrap_timeout_ms": 5_000,
+    "bootstrap_timeout_ms": 8_000,
     "max_block_ms": 5_000,
     "request_timeout_ms": 10_000,
     "reconnect_backoff_max_ms": 2_000,

@@ -125,7 +125,7 @@ class IndexingContract:
         assert stored(database) == [1, 2, 6, 7]
         self.take(database, indexing, *records(8))
         assert stored(database) == [1, 2, 6, 7, 8]
-        assert "events 3 to 5 of bookings/bookings-1 never came" in told(database)[0]
+        assert any("3 to 5 of bookings/bookings-1 never came" in one for one in told(database))
 
     def test_no_more_is_kept_than_patience_allows(
         self, database: Database, indexing: Indexing
@@ -154,7 +154,8 @@ class IndexingContract:
         self.skip(database, indexing, NOW + timedelta(seconds=60))
         assert self.take(database, indexing, *records(3, 2, 3, 4)) == 2
         assert stored(database) == [1, 2, 3, 4]
-        assert "2 events of bookings/bookings-1 that were missing came late" in told(database)[0]
+        late = "2 events of bookings/bookings-1 that were missing came late"
+        assert any(late in one for one in told(database))
 
     def test_another_event_under_a_known_sequence_is_a_fork_that_is_told(
         self, database: Database, indexing: Indexing

@@ -14,7 +14,7 @@ from mesh.evidence.cloudevents import decode_kafka
 from mesh.evidence.codec import Draft
 from mesh.evidence.events import EventType
 from mesh.kafka.settings import KafkaSettings
-from tests.broker import Kept, fresh_topic, wait_until
+from tests.broker import Kept, deliver, fresh_topic, wait_until
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -71,8 +71,7 @@ def records(first: int, last: int) -> Sequence[bytes]:
 def test_a_broker_that_answers_nothing_is_left_for_a_new_connection(
     own_broker: Broker, topic: str, transport: KafkaTransport, elapsed: Elapsed
 ) -> None:
-    transport.send(1, records(1, 10))
-    await_stored(transport, 10)
+    deliver(transport, 1, records(1, 10))
     own_broker.pause()
     assert transport.send(11, records(11, 30)) == 20
     assert transport.stored() == 10
@@ -80,8 +79,7 @@ def test_a_broker_that_answers_nothing_is_left_for_a_new_connection(
     with pytest.raises(EvidenceUnavailable, match="nothing was stored for 60 s"):
         transport.stored()
     own_broker.resume()
-    transport.send(11, records(11, 40))
-    await_stored(transport, 40)
+    deliver(transport, 11, records(11, 40))
     found = sequences(own_broker, topic)
     assert list(dict.fromkeys(found)) == list(range(1, 41))
 
@@ -113,8 +111,7 @@ def test_nothing_overtakes_a_record_that_the_topic_does_not_take(
 def test_it_takes_no_more_than_its_window_while_nothing_is_stored(
     own_broker: Broker, transport: KafkaTransport
 ) -> None:
-    transport.send(1, records(1, 1))
-    await_stored(transport, 1)
+    deliver(transport, 1, records(1, 1))
     own_broker.pause()
     sent, size = 1, 0
     large = [record(number, 100_000) for number in (7, 8)]

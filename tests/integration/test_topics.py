@@ -31,7 +31,7 @@ from mesh.evidence.canonical import canonical
 from mesh.evidence.codec import Draft, decode_event
 from mesh.evidence.events import EventType, agent_source
 from mesh.kafka.settings import KafkaSettings
-from tests.broker import Kept, fresh_topic, wait_until
+from tests.broker import Kept, deliver, fresh_topic, wait_until
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 FLEETS = [AgentName("fleet", f"fleet-{number}") for number in range(6)]
@@ -68,8 +68,7 @@ class Stage:
 
     def send(self, name: AgentName, first: int, last: int) -> None:
         transport = KafkaTransport(self.settings, self.topic, str(name), time.monotonic)
-        transport.send(first, records(name, first, last))
-        wait_until(lambda: transport.stored() == last, "the events are in the topic")
+        deliver(transport, first, records(name, first, last))
         transport.close()
 
     @contextmanager
@@ -327,8 +326,7 @@ def test_who_connects_can_be_asked_to_say_who_it_is(
         )
 
     right = KafkaTransport(settings("password"), stage.topic, "right", time.monotonic)
-    assert right.send(1, records(BOOKINGS, 1, 5)) == 5
-    wait_until(lambda: right.stored() == 5, "the events are in the topic")
+    deliver(right, 1, records(BOOKINGS, 1, 5))
     right.close()
     wrong = KafkaTransport(settings("wrong"), stage.topic, "wrong", time.monotonic)
     with pytest.raises(EvidenceUnavailable, match="does not take events"):
