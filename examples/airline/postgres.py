@@ -57,6 +57,7 @@ class Postgres:
             self._initialise()
             self.start()
         except BaseException:
+            self.stop()
             shutil.rmtree(self.folder)
             raise
         return self

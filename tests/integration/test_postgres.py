@@ -166,7 +166,7 @@ def test_a_database_of_another_encoding_is_refused(postgres_server: Postgres) ->
     postgres_server.drop("latin")
 
 
-def test_calls_wait_for_a_restart_and_a_longer_absence_is_told(tmp_path: Path) -> None:
+def test_a_restart_is_not_noticed_and_a_longer_absence_is_told(tmp_path: Path) -> None:
     with Postgres() as server, running(tmp_path / "state", database=server.url()) as plane:
         admin = plane.admin
 
@@ -176,10 +176,8 @@ def test_calls_wait_for_a_restart_and_a_longer_absence_is_told(tmp_path: Path) -
 
         assert add(1).created
         server.kill()
-        again = threading.Timer(0.2, server.start)
-        again.start()
+        server.start()
         assert add(2).created
-        again.join()
         server.stop()
         error = error_of(lambda: add(3))
         assert isinstance(error, ControlUnavailable)

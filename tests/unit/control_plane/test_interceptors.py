@@ -15,9 +15,16 @@ import pytest
 from grpc import aio
 
 from control_plane.calls import CALLER, current_caller
+from control_plane.database import TransactionInterrupted
 from control_plane.interceptors import CallInterceptor
 from domain_agent.interceptors import Refusals
-from mesh.errors import AgreementNotFound, InternalError, MeshError, TokenMissing
+from mesh.errors import (
+    AgreementNotFound,
+    ControlUnavailable,
+    InternalError,
+    MeshError,
+    TokenMissing,
+)
 from mesh.identity.principal import Caller
 from mesh.wire.status import from_rpc_error
 
@@ -103,6 +110,21 @@ def _handlers(
         name: getattr(grpc, f"{name}_rpc_method_handler")(function)
         for name, function in zip(SHAPES, functions, strict=True)
     }
+
+
+class Interrupted(Open):
+    """As a database that interrupts so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.left = times
+
+    def admit(self, method: str, token: str, domain: str | None) -> Caller | None:
+        caller = super().admit(method, token, domain)
+        if self.left > 0:
+            self.left -= 1
+            raise TransactionInterrupted("nothing was changed", server="")
+        return caller
 
 
 @contextmanager
@@ -213,3 +235,18 @@ def test_a_long_message_is_cut_to_what_a_status_carries() -> None:
         error = error_of(address, "unary_unary", b"fine")
     assert isinstance(error, AgreementNotFound)
     assert error.message.endswith("…")
+
+
+def test_a_call_that_the_database_interrupted_is_answered_again() -> None:
+    admission = Interrupted(times=2)
+    with async_server(admission) as address:
+        assert call(address, "unary_unary", b"fine") == [b"fine"]
+    assert len(admission.calls) == 3
+
+
+def test_a_call_that_is_always_interrupted_is_told_so() -> None:
+    admission = Interrupted(times=1_000)
+    with async_server(admission) as address:
+        error = error_of(address, "unary_unary", b"fine")
+    assert isinstance(error, ControlUnavailable)
+    assert 2 < len(admission.calls) < 10
