@@ -131,6 +131,13 @@ class Ledger:
             assert end.bytes == seen.bytes, f"{seen.receipt}: {end.bytes} were told, {seen.bytes}"
 
     @property
+    def open(self) -> set[str]:
+        """The receipts of all records that began and have no end."""
+        begun = {one.receipt for one in self.records.values() if one.type is EventType.STARTED}
+        ended = (EventType.COMPLETED, EventType.ABORTED)
+        return begun - {one.receipt for one in self.records.values() if one.type in ended}
+
+    @property
     def reads(self) -> int:
         """How many reads began."""
         return len(self._started)

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,10 @@ from tests.e2e.town import PURPOSE
 from tests.unit.flight import wire
 
 _COLUMNS = "passenger_id, name, email, country"
+_ENDLESS = """
+SELECT a.email, b.email AS other
+FROM reservations.passengers a CROSS JOIN reservations.passengers b
+"""
 _ROWS = (1, 50, 2_000, 20_000)
 # What readers expect to be told when an agent is killed, stops, or has no room for evidence.
 GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
@@ -50,8 +55,12 @@ class Reader:
     rng: random.Random
     began: float
     refused_too: bool = False
+    expected: frozenset[str] = frozenset()
+    endless: bool = False
+    streaming: bool = False
     seen: list[Seen] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)
     first: float | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -83,7 +92,9 @@ class Reader:
         if self.refused_too and self.rng.random() < 0.3:
             return self._refused(channel, metadata)
         sql = f"SELECT {_COLUMNS} FROM reservations.passengers LIMIT {self.rng.choice(_ROWS)}"
-        most = 1 if self.rng.random() < 0.1 else None
+        if self.endless:
+            sql = _ENDLESS
+        most = 1 if self.rng.random() < 0.1 and not self.endless else None
         receipt, size, batches = "", 0, 0
         try:
             ticket = wire.info(channel, metadata, sql).endpoint[0].ticket
@@ -92,6 +103,7 @@ class Reader:
             for message in call:
                 size += len(message.data_body)
                 batches += bool(message.data_body)
+                self.streaming = True
                 if batches and self.first is None:
                     self.first = time.monotonic() - self.began
                 if most is not None and batches >= most:
@@ -100,6 +112,8 @@ class Reader:
                     return True
         except grpc.RpcError as error:
             return self._failed(error, Seen(receipt, size, batches, "failed"))
+        finally:
+            self.streaming = False
         self.seen.append(Seen(receipt, size, batches, "complete"))
         return True
 
@@ -113,17 +127,20 @@ class Reader:
 
     def _failed(self, error: grpc.RpcError, seen: Seen | None) -> bool:
         refusal: MeshError = from_rpc_error(error, "the agent")
-        receipt = refusal.metadata.get("receipt", "")
-        if seen is None and receipt:
-            self.seen.append(Seen(receipt, 0, 0, "refused"))
+        reason = refusal.reason_id
+        if seen is None and "receipt" in refusal.metadata:
+            self.seen.append(Seen(refusal.metadata["receipt"], 0, 0, "refused"))
             return True
         if seen is not None and seen.receipt:
             self.seen.append(seen)
-        if error.code() in GONE:
+            if reason == "evidence.unavailable":
+                self.errors.append(f"{seen.batches} batches left, then: {refusal.message}")
+        if error.code() in GONE and reason not in _PASSING | self.expected:
             return False
-        if refusal.reason_id not in _PASSING:
-            self.errors.append(f"{refusal.reason_id}: {refusal.message}")
-        # Room for evidence comes with what is acknowledged; nothing tells when.
+        self.refusals[reason] += 1
+        if reason not in _PASSING | self.expected:
+            self.errors.append(f"{reason}: {refusal.message}")
+        # What is refused now may be allowed in a moment; nothing tells when.
         self._stopping.wait(0.05)
         return True
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from domain_agent.spool.segments import SpoolDamaged
 from mesh.evidence.checkpoints import open_checkpoint
 from tests.e2e.town import wait_until
 from tests.faults.ledger import Ledger
@@ -116,7 +117,8 @@ class Rounds:
         assert not left, f"files that were never finished are still there: {left}"
 
     def _is_whole(self) -> bool:
-        with contextlib.suppress(FileNotFoundError):
+        # The copy may be taken while the agent writes.
+        with contextlib.suppress(OSError, SpoolDamaged):
             last = self.ledger.disk(self.stage.state, self.stage.public_key)
             return self.ledger.plane(self.stage.stored(self.ledger.stored)) == last
         return False

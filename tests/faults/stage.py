@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,11 +27,6 @@ from tests.e2e.town import PURPOSE, published, wait_until
 
 DOMAIN, AGENT, PRODUCT, TEAM = "bookings", "bookings-1", "reservations", "planning"
 _CALL_SECONDS = 20.0
-_WORKERS: Mapping[str, object] = {
-    "worker": {"processes": 2, "threads": 1},
-    # Two cores may be busy with everything else.
-    "engine": {"kind": "regopy", "deadline_ms": 2_000},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +64,20 @@ class Stage:
         """The key that the agent signs its heads with."""
         return load_or_make_key(self.state / "agent.key").public_key().public_bytes_raw()
 
-    def launch(self, sizes: Sizes, extra: Sequence[str] = ()) -> Service:
-        """Start the agent by the test entry, without waiting until it serves."""
+    def launch(
+        self, sizes: Sizes, extra: Sequence[str] = (), inside: Sequence[str] = ()
+    ) -> Service:
+        """Start the agent by the test entry, without waiting until it serves.
+
+        `inside` is a command that starts it in surroundings of its own.
+        """
         config = self.mesh.folder / DOMAIN / "agent.yaml"
         log = self.mesh.folder / f"{AGENT}.log"
         kept = {key: value for key, value in os.environ.items() if not key.startswith("MESH_")}
         with log.open("a") as stderr:
             process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "tests.faults.agent", *sizes.arguments, *extra,
+                    *inside, sys.executable, "-m", "tests.faults.agent", *sizes.arguments, *extra,
                     "--config", str(config),
                 ],
                 cwd=self.mesh.folder,
@@ -198,13 +198,19 @@ def _bearer(token: str) -> tuple[tuple[str, str], ...]:
 
 
 @contextmanager
-def staged(folder: Path, lease: float = 300.0) -> Iterator[Stage]:
+def staged(folder: Path, workers: int = 2, streams: int = 40) -> Iterator[Stage]:
     """A mesh whose agent has enrolled, published its product and been stopped again."""
-    with Mesh(folder, lease) as mesh:
+    settings: dict[str, object] = {
+        "worker": {"processes": workers, "threads": 1},
+        "streams": streams,
+        # Two cores may be busy with everything else.
+        "engine": {"kind": "regopy", "deadline_ms": 2_000},
+    }
+    with Mesh(folder) as mesh:
         mesh.start_control_plane()
         for purpose in (PURPOSE, "customer-care", "delay-analysis", "revenue-reporting"):
             mesh.mesh(mesh.admin, "purpose", "add", purpose, purpose.title())
-        mesh.start_agent(DOMAIN, DATA / DOMAIN, CONTRACTS / DOMAIN, settings=_WORKERS)
+        mesh.start_agent(DOMAIN, DATA / DOMAIN, CONTRACTS / DOMAIN, settings=settings)
         published(mesh, f"{DOMAIN}.{PRODUCT}")
         with grpc.insecure_channel(mesh.server) as channel:
             stage = Stage(mesh, channel)
