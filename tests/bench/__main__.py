@@ -17,6 +17,7 @@ from tests.bench.machine import facts
 from tests.bench.measuring import Section
 from tests.bench.points import points
 from tests.bench.pseudonyms import pseudonyms
+from tests.bench.recorded import recorded
 from tests.bench.scans import scans
 from tests.bench.starts import starts
 from tests.bench.surroundings import Surroundings
@@ -32,6 +33,7 @@ BENCHMARKS: Mapping[str, Callable[[Surroundings], Sequence[Section]]] = {
     "pseudonyms": pseudonyms,
     "starts": starts,
     "evidence": evidence,
+    "recorded": recorded,
     "windows": windows,
     "topics": topics,
 }

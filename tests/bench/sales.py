@@ -1,7 +1,7 @@
 """A mesh of real processes that serves lineitem: a control plane, an agent, ana's agreements."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,13 +50,16 @@ def connect(uri: str, token: str) -> flightsql.Connection:
     return flightsql.connect(uri, db_kwargs=options, autocommit=True)
 
 
-def start_sales(mesh: Mesh, data: Path) -> Sales:
-    """Everything up: products published, agreements active and enforced."""
+def start_sales(mesh: Mesh, data: Path, inside: Sequence[str] = ()) -> Sales:
+    """Everything up: products published, agreements active and enforced.
+
+    `inside` is a command that the agent starts in.
+    """
     contracts = mesh.folder / "contracts"
     write_contracts(contracts)
     mesh.start_control_plane()
     mesh.mesh(mesh.admin, "purpose", "add", PURPOSE, "Measure")
-    mesh.start_agent(DOMAIN, data, contracts)
+    mesh.start_agent(DOMAIN, data, contracts, inside)
     wait_for_products(mesh, len(PRODUCTS))
     ana, olga = mesh.token("ana"), mesh.token("olga", duties=[f"owner:{DOMAIN}"])
     for product in PRODUCTS:
