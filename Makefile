@@ -91,7 +91,7 @@ test: install data kafka ## the whole suite
 
 .PHONY: test-faults
 test-faults: install data kafka ## break things on purpose, at full size, into docs/reliability.md
-	FAULTS=full $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS) tests/faults
+	FAULTS=full $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS) tests/faults
 
 .PHONY: bench
 bench: install data kafka ## measure, A/B alternated, into docs/benchmarks.md

@@ -4,23 +4,21 @@
 """
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.faults.tally import PAGE, Row, Scale, Trial, write
+from tests.faults.tally import PAGE, SCALE, Row, Scale, Trial, write
 
-FULL = os.environ.get("FAULTS") == "full"
 PROPERTY = "fault"
 
 
 @pytest.fixture(scope="session")
 def scale() -> Scale:
     """How much this run tries."""
-    return Scale(FULL)
+    return SCALE
 
 
 @pytest.fixture
@@ -40,6 +38,7 @@ class TableWriter:
     """Gathers what every test of the run counted, and writes it at the end."""
 
     def __init__(self) -> None:
+        self._run = _run()
         self._rows: dict[str, Row] = {}
         self._outcomes: dict[str, str] = {}
 
@@ -60,7 +59,7 @@ class TableWriter:
     def pytest_sessionfinish(self) -> None:
         """All is counted."""
         if self._rows:
-            write(self._rows.values(), _run())
+            write(self._rows.values(), self._run)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the rows where the run is watched."""
@@ -71,7 +70,7 @@ class TableWriter:
 
 def pytest_configure(config: pytest.Config) -> None:
     """One process of a run writes: with xdist the one that holds the others."""
-    if FULL and not hasattr(config, "workerinput"):
+    if SCALE.full and not hasattr(config, "workerinput"):
         config.pluginmanager.register(TableWriter())
 
 

@@ -104,6 +104,9 @@ class Reader:
                 size += len(message.data_body)
                 batches += bool(message.data_body)
                 self.streaming = True
+                if self.endless:
+                    # A slow reader, so that a hundred of them leave the agent some time.
+                    self._stopping.wait(0.05)
                 if batches and self.first is None:
                     self.first = time.monotonic() - self.began
                 if most is not None and batches >= most:

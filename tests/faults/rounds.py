@@ -16,7 +16,7 @@ from tests.faults.reading import Reader, readers
 from tests.faults.stage import Sizes, Stage
 from tests.faults.tally import Trial
 
-DEATH_SECONDS = 45.0
+DEATH_SECONDS = 90.0
 _SEGMENTS = (3_000, 10_000, 40_000)
 _QUOTAS = (60_000, 1 << 20)
 

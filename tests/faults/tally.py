@@ -5,6 +5,7 @@ FAULTS=full the counts of all tests of a run become the page's rows; the rows of
 """
 
 import json
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,9 @@ class Scale:
     def of(self, full: int, smoke: int) -> int:
         """A size, as this run takes it."""
         return full if self.full else smoke
+
+
+SCALE = Scale(os.environ.get("FAULTS") == "full")
 
 
 @dataclass(slots=True)
@@ -95,5 +99,5 @@ def write(rows: Iterable[Row], run: str, page: Path = PAGE) -> None:
     page.write_text(f"{prose}{MARKER}\n\n{HEAD}\n{body}\n", encoding="utf-8")
 
 
-def _place(fault: str) -> tuple[int, str]:
-    return int(re.sub(r"\D", "", fault)), fault
+def _place(fault: str) -> tuple[str, int, str]:
+    return fault[0], int(re.sub(r"\D", "", fault)), fault
