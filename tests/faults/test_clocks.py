@@ -125,6 +125,21 @@ def test_no_setting_of_the_clock_makes_a_lease_longer(
         row.tried += 1
 
 
+def test_a_time_that_was_kept_ahead_refuses_until_it_has_come(
+    tmp_path: Path, clocks: Clocks
+) -> None:
+    clocks.skew = timedelta(hours=24)
+    Lease(clocks, tmp_path / "time", Files()).keep_time()
+    clocks.skew = timedelta()
+    lease = Lease(clocks, tmp_path / "time", Files())
+    lease.renew(clocks.true, LEASE)
+    with pytest.raises(AgentLeaseExpired):
+        lease.require()
+    clocks.true += timedelta(hours=24)
+    lease.renew(clocks.true, LEASE)
+    lease.require()
+
+
 def test_events_are_ordered_by_sequence_whatever_their_times(
     tmp_path: Path, clocks: Clocks, scale: Scale, trial: Opened
 ) -> None:

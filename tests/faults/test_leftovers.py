@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from domain_agent.control.link import load_or_make_key
 from mesh.errors import EvidenceUnavailable
 from mesh.evidence.events import EventType
 from tests.faults.disk import Failing, failing_disk
@@ -68,6 +70,23 @@ def test_no_secret_is_left_of_a_key_that_never_was(tmp_path: Path) -> None:
     assert list((tmp_path / "principals").iterdir())
     Evidence(tmp_path)
     assert not list((tmp_path / "principals").iterdir())
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=ValueError,
+    reason="an agent that was killed while it made its key file finds it empty and never starts",
+)
+def test_a_kill_while_the_agent_makes_its_key_does_not_end_its_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "agent.key"
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with patch.object(os, "fdopen", killed), pytest.raises(KeyboardInterrupt):
+        load_or_make_key(path)
+    assert path.exists()
+    assert load_or_make_key(path).private_bytes_raw()
 
 
 def test_an_end_that_could_not_be_written_comes_before_the_next_event(tmp_path: Path) -> None:
