@@ -125,17 +125,22 @@ def test_no_setting_of_the_clock_makes_a_lease_longer(
         row.tried += 1
 
 
-def test_a_time_that_was_kept_ahead_refuses_until_it_has_come(
+def test_a_time_that_was_kept_ahead_refuses_until_it_is_removed(
     tmp_path: Path, clocks: Clocks
 ) -> None:
     clocks.skew = timedelta(hours=24)
-    Lease(clocks, tmp_path / "time", Files()).keep_time()
+    kept = tmp_path / "time"
+    Lease(clocks, kept, Files()).keep_time()
     clocks.skew = timedelta()
-    lease = Lease(clocks, tmp_path / "time", Files())
-    lease.renew(clocks.true, LEASE)
-    with pytest.raises(AgentLeaseExpired):
-        lease.require()
-    clocks.true += timedelta(hours=24)
+    for _ in range(3):
+        lease = Lease(clocks, kept, Files())
+        lease.renew(clocks.true, LEASE)
+        with pytest.raises(AgentLeaseExpired):
+            lease.require()
+        clocks.true += timedelta(hours=24)
+        lease.keep_time()
+    kept.unlink()
+    lease = Lease(clocks, kept, Files())
     lease.renew(clocks.true, LEASE)
     lease.require()
 
