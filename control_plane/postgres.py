@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.types.string import StrDumper
+from psycopg.types.string import StrBinaryDumper, StrDumper
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
 from control_plane.notices import Heads
@@ -42,6 +42,13 @@ class _Text(StrDumper):
         return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
 
 
+class _BinaryText(StrBinaryDumper):
+    """The same for rows that are copied."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+
+
 def open_postgres(url: str) -> Engine:
     """An engine on a PostgreSQL database; it connects at the first use.
 
@@ -61,6 +68,8 @@ def open_postgres(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: object) -> None:
+        connection.adapters.register_dumper(str, _BinaryText)
+        # The last one counts wherever nothing says which form a value is sent in.
         connection.adapters.register_dumper(str, _Text)
         connection.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
         connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")

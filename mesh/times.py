@@ -10,7 +10,7 @@ def rfc3339(instant: datetime) -> str:
 
 def rfc3339_micros(instant: datetime) -> str:
     """Microseconds, as events use them."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

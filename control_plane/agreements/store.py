@@ -1,14 +1,15 @@
 """The agreements' table."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, ColumnElement, and_, func, insert, or_
+from sqlalchemy import JSON, BigInteger, Column, ColumnElement, and_, func, or_
 from sqlalchemy import update as change
 from sqlmodel import Field, SQLModel, col, select
 
+from control_plane.bulk import insert_missing_rows
 from control_plane.database import Instant, Transaction
 from mesh.agreements.values import Agreement, AgreementState
 
@@ -159,17 +160,17 @@ def note_reads(tx: Transaction, domain: str, agent: str, reads: Sequence[Agreeme
     first: dict[tuple[str, str], AgreementRead] = {}
     for read in reads:
         first.setdefault((read.agreement, read.receipt), read)
-    for some in _chunks(sorted({read.receipt for read in reads})):
-        query = select(AgreementReadRow.agreement, AgreementReadRow.receipt).where(
-            AgreementReadRow.domain == domain,
-            AgreementReadRow.agent == agent,
-            col(AgreementReadRow.receipt).in_(some),
-        )
-        for known in tx.exec(query):
-            first.pop((known[0], known[1]), None)
-    if first:
-        rows = [{**asdict(read), "domain": domain, "agent": agent} for read in first.values()]
-        tx.execute(insert(AgreementReadRow), rows)
+    rows = [
+        {
+            "agreement": read.agreement,
+            "domain": domain,
+            "agent": agent,
+            "receipt": read.receipt,
+            "time": read.time,
+        }
+        for read in first.values()
+    ]
+    insert_missing_rows(tx, AgreementReadRow, rows)
 
 
 def first_read(tx: Transaction, agreement_id: str) -> datetime | None:

@@ -10,6 +10,7 @@ from control_plane.database import Transaction
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import merged
 from control_plane.vault.vault import Vault
+from mesh.evidence.codec import Recorded
 from mesh.evidence.events import UsageEvent
 from mesh.evidence.sealing import key_id
 
@@ -18,7 +19,7 @@ def append_events(
     tx: Transaction,
     domain: str,
     agent: str,
-    events: Sequence[UsageEvent],
+    events: Sequence[Recorded],
     now: datetime,
     vault: Vault,
 ) -> int:
@@ -27,35 +28,36 @@ def append_events(
     What their data says never stops them: what it can't rightly name is told in the timeline.
     Raises EvidenceInvalid, EvidenceGap and EvidenceConflict, and then nothing is to be committed.
     """
-    rules.check_batch(events, domain, agent)
+    rules.check_batch([one.event for one in events], domain, agent)
     stored = store.stored_sequence(tx, domain, agent)
     if events:
-        rules.check_continues(events[0].sequence, stored)
-    _check_same(tx, domain, agent, [event for event in events if event.sequence <= stored])
-    new = [event for event in events if event.sequence > stored]
+        rules.check_continues(events[0].event.sequence, stored)
+    _check_same(tx, domain, agent, [one for one in events if one.event.sequence <= stored])
+    new = [one for one in events if one.event.sequence > stored]
     if not new:
         return stored
-    twins = store.stored_ids(tx, domain, agent, [event.id for event in new])
-    rules.check_ids(new, twins)
+    twins = store.stored_ids(tx, domain, agent, [one.event.id for one in new])
+    rules.check_ids([one.event for one in new], twins)
     add_new_events(tx, domain, agent, new, now, vault)
-    return new[-1].sequence
+    return new[-1].event.sequence
 
 
 def add_new_events(
     tx: Transaction,
     domain: str,
     agent: str,
-    new: Sequence[UsageEvent],
+    new: Sequence[Recorded],
     now: datetime,
     vault: Vault,
 ) -> None:
     """Store consecutive events of which none is stored, with all that they are found by."""
-    records = store.add_events(tx, domain, agent, new, now)
-    witnessing.grow(tx, domain, agent, new, records, now)
-    opened = vault.open(tx, domain, agent, new)
+    store.add_events(tx, domain, agent, new, now)
+    witnessing.grow(tx, domain, agent, new, now)
+    events = [one.event for one in new]
+    opened = vault.open(tx, domain, agent, events)
     actors = {event: claims.actor_of(personal) for event, personal in opened.items()}
-    _index_reads(tx, domain, agent, [event for event in new if event.type.is_read], actors)
-    _index_names(tx, domain, agent, new, now)
+    _index_reads(tx, domain, agent, [event for event in events if event.type.is_read], actors)
+    _index_names(tx, domain, agent, events, now)
 
 
 def _index_reads(
@@ -93,8 +95,8 @@ def _index_names(
     timeline.record_changes(tx, [*told, *(one for one in suspicions if one is not None)])
 
 
-def _check_same(tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent]) -> None:
+def _check_same(tx: Transaction, domain: str, agent: str, events: Sequence[Recorded]) -> None:
     """Refuse events that differ from those stored under their sequences."""
     if events:
-        stored = store.stored_events(tx, domain, agent, [event.sequence for event in events])
+        stored = store.stored_events(tx, domain, agent, [one.event.sequence for one in events])
         rules.check_same(events, stored)

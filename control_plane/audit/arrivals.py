@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from control_plane.audit import rules
 from mesh.errors import EvidenceInvalid
 from mesh.evidence.cloudevents import decode_kafka
-from mesh.evidence.codec import decode_event, encode_event
-from mesh.evidence.events import UsageEvent
+from mesh.evidence.codec import Recorded, decode_event
 from mesh.names import is_hyphenated, is_name
 
 _MOST_CHARS = 200
@@ -55,10 +55,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event and the record that brought it."""
+    """An event and what brought it."""
 
-    record: TopicRecord
-    event: UsageEvent
+    brought: TopicRecord
+    event: Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ class Gap:
 class Sorted:
     """What is to be done with an agent's arrivals."""
 
-    new: list[UsageEvent] = field(default_factory=list)
-    ahead: list[UsageEvent] = field(default_factory=list)
-    late: list[UsageEvent] = field(default_factory=list)
+    new: list[Recorded] = field(default_factory=list)
+    ahead: list[Recorded] = field(default_factory=list)
+    late: list[Recorded] = field(default_factory=list)
     repeated: int = 0
     refused: list[Refused] = field(default_factory=list)
 
@@ -101,53 +101,62 @@ class Known:
 
 def read_arrival(record: TopicRecord) -> tuple[AgentName, Arrival]:
     """Whose event a record brings. Raises EvidenceInvalid when no agent wrote it."""
-    event = decode_kafka(record.key, record.headers, record.value)
-    domain, _, agent = event.source.removeprefix("/agents/").partition("/")
-    if not (is_name(domain) and is_hyphenated(agent)):
+    found = decode_kafka(record.key, record.headers, record.value)
+    name = _agent(found.event.source)
+    if name is None:
         raise EvidenceInvalid("the record's ce_source names no agent")
-    rules.check_batch([event], domain, agent)
-    return AgentName(domain, agent), Arrival(record, event)
+    rules.check_batch([found.event], name.domain, name.agent)
+    return name, Arrival(record, found)
 
 
 def sort(arrivals: Iterable[Arrival], known: Known) -> Sorted:
     """Sort one agent's arrivals. Whoever comes first under a sequence or an id, stays."""
     found = Sorted()
-    held = {sequence: decode_event(record) for sequence, record in known.held.items()}
-    ids = {**known.ids, **{event.id: sequence for sequence, event in held.items()}}
-    fresh: dict[int, UsageEvent] = {}
+    held = {
+        sequence: Recorded(decode_event(record), record) for sequence, record in known.held.items()
+    }
+    ids = {**known.ids, **{one.event.id: sequence for sequence, one in held.items()}}
+    fresh: dict[int, Recorded] = {}
     for arrival in arrivals:
-        event, sequence = arrival.event, arrival.event.sequence
+        event = arrival.event.event
+        sequence = event.sequence
         twin = known.old.get(sequence) or known.held.get(sequence)
         if twin is None and sequence in fresh:
-            twin = encode_event(fresh[sequence])
+            twin = fresh[sequence].record
         if twin is not None:
             _compare(found, arrival, twin)
         elif ids.setdefault(event.id, sequence) != sequence:
             problem = f"event {sequence} has the id of event {ids[event.id]}; ids are unique"
-            found.refused.append(arrival.record.refused(problem))
+            found.refused.append(arrival.brought.refused(problem))
         else:
-            fresh[sequence] = event
+            fresh[sequence] = arrival.event
     found.new = run_after(known.stored, {**held, **fresh})
     last = known.stored + len(found.new)
-    found.ahead = [event for sequence, event in sorted(fresh.items()) if sequence > last]
-    found.late = [event for sequence, event in sorted(fresh.items()) if sequence <= known.stored]
+    found.ahead = [fresh[sequence] for sequence in sorted(fresh) if sequence > last]
+    found.late = [fresh[sequence] for sequence in sorted(fresh) if sequence <= known.stored]
     return found
 
 
-def run_after(stored: int, events: Mapping[int, UsageEvent]) -> list[UsageEvent]:
+def run_after(stored: int, events: Mapping[int, Recorded]) -> list[Recorded]:
     """The events that follow a sequence without a gap."""
-    found: list[UsageEvent] = []
+    found: list[Recorded] = []
     while (event := events.get(stored + len(found) + 1)) is not None:
         found.append(event)
     return found
 
 
 def _compare(found: Sorted, arrival: Arrival, twin: bytes) -> None:
-    if encode_event(arrival.event) == twin:
+    if arrival.event.record == twin:
         found.repeated += 1
         return
-    problem = f"another event is stored under sequence {arrival.event.sequence}"
-    found.refused.append(arrival.record.refused(f"{problem}; the log was forked or edited"))
+    problem = f"another event is stored under sequence {arrival.event.event.sequence}"
+    found.refused.append(arrival.brought.refused(f"{problem}; the log was forked or edited"))
+
+
+@lru_cache(maxsize=1_000)
+def _agent(source: str) -> AgentName | None:
+    domain, _, agent = source.removeprefix("/agents/").partition("/")
+    return AgentName(domain, agent) if is_name(domain) and is_hyphenated(agent) else None
 
 
 def _line(text: str) -> str:

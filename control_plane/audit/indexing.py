@@ -13,8 +13,7 @@ from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change
 from control_plane.vault.vault import Vault
 from mesh.errors import EvidenceInvalid
-from mesh.evidence.codec import decode_event
-from mesh.evidence.events import UsageEvent
+from mesh.evidence.codec import Recorded, decode_event
 
 log = logging.getLogger(__name__)
 
@@ -105,27 +104,30 @@ class Indexing:
         return len(found.new) + len(found.late)
 
     def _store_run(
-        self, tx: Transaction, name: AgentName, run: Sequence[UsageEvent], now: datetime
+        self, tx: Transaction, name: AgentName, run: Sequence[Recorded], now: datetime
     ) -> None:
         if run:
             add_new_events(tx, name.domain, name.agent, run, now, self._vault)
-            topic_store.release(tx, name, run[-1].sequence)
+            topic_store.release(tx, name, run[-1].event.sequence)
 
 
 def _known(tx: Transaction, name: AgentName, arrived: Sequence[Arrival]) -> Known:
     domain, agent = name.domain, name.agent
     stored = store.stored_sequence(tx, domain, agent)
-    old = [one.event.sequence for one in arrived if one.event.sequence <= stored]
+    events = [one.event.event for one in arrived]
+    old = [event.sequence for event in events if event.sequence <= stored]
     return Known(
         stored=stored,
         old=store.stored_events(tx, domain, agent, old) if old else {},
         held=topic_store.held(tx, name),
-        ids=store.stored_ids(tx, domain, agent, [one.event.id for one in arrived]),
+        ids=store.stored_ids(tx, domain, agent, [event.id for event in events]),
     )
 
 
-def _decoded(records: Mapping[int, bytes]) -> dict[int, UsageEvent]:
-    return {sequence: decode_event(record) for sequence, record in records.items()}
+def _decoded(records: Mapping[int, bytes]) -> dict[int, Recorded]:
+    return {
+        sequence: Recorded(decode_event(record), record) for sequence, record in records.items()
+    }
 
 
 def _report(

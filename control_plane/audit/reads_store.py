@@ -10,10 +10,8 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Subquery,
-    bindparam,
     case,
     func,
-    insert,
     literal,
     literal_column,
     or_,
@@ -33,6 +31,7 @@ from control_plane.audit.reads import (
     Selection,
     written,
 )
+from control_plane.bulk import insert_rows, update_rows
 from control_plane.database import Instant, Transaction
 from control_plane.timeline.rules import Sight, class_bits
 
@@ -59,25 +58,18 @@ class DatasetReadRow(SQLModel, table=True):
 
 _TABLE = SQLModel.metadata.tables["dataset_read"]
 _READS = _TABLE.c
-_OF_RECEIPT = update(_TABLE).where(
-    _READS.receipt == bindparam("of_receipt"),
-    _READS.domain == bindparam("of_domain"),
-    _READS.agent == bindparam("of_agent"),
-)
-_MOVE = _OF_RECEIPT.values({name: bindparam(name) for name in ("outcome", "rows", "bytes")})
-_NAME = _OF_RECEIPT.values(actor=bindparam("actor"))
+_READ = ("receipt", "domain", "agent")
 
 
 def index_reads(tx: Transaction, reads: Sequence[IndexedRead], known: Set[str]) -> None:
     """Index one agent's new reads, and what became of those whose receipts are known."""
     rows = [row for one in reads if one.read.receipt not in known for row in _rows(one)]
-    if rows:
-        tx.execute(insert(DatasetReadRow), rows)
+    insert_rows(tx, DatasetReadRow, rows)
     moved = [
         {
-            "of_receipt": one.read.receipt,
-            "of_domain": one.read.domain,
-            "of_agent": one.read.agent,
+            "receipt": one.read.receipt,
+            "domain": one.read.domain,
+            "agent": one.read.agent,
             "outcome": one.outcome,
             "rows": one.rows,
             "bytes": one.bytes,
@@ -85,19 +77,16 @@ def index_reads(tx: Transaction, reads: Sequence[IndexedRead], known: Set[str]) 
         for one in reads
         if one.read.receipt in known
     ]
-    if moved:
-        # On the connection: the session would want every row's whole key.
-        tx.connection().execute(_MOVE, moved)
+    update_rows(tx, DatasetReadRow, _READ, moved)
 
 
 def set_actors(tx: Transaction, domain: str, agent: str, actors: Mapping[str, str]) -> None:
     """Say who made an agent's reads, by receipt, once that is known."""
     named = [
-        {"of_receipt": receipt, "of_domain": domain, "of_agent": agent, "actor": actor}
+        {"receipt": receipt, "domain": domain, "agent": agent, "actor": actor}
         for receipt, actor in actors.items()
     ]
-    if named:
-        tx.connection().execute(_NAME, named)
+    update_rows(tx, DatasetReadRow, _READ, named)
 
 
 def blank_actor(tx: Transaction, actor: str, blank: str) -> None:

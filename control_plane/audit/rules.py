@@ -13,7 +13,7 @@ from mesh.errors import (
     ReceiptAmbiguous,
     ReceiptNotFound,
 )
-from mesh.evidence.codec import encode_event
+from mesh.evidence.codec import Recorded
 from mesh.evidence.events import UsageEvent, agent_source
 
 _ID = re.compile(r"[A-Za-z0-9._:/-]{1,200}")
@@ -54,22 +54,22 @@ def check_batch(events: Sequence[UsageEvent], domain: str, agent: str) -> None:
     """
     source = agent_source(domain, agent)
     for index, event in enumerate(events):
-        sequence = str(event.sequence)
+        sequence = event.sequence
         if event.source != source:
             raise EvidenceInvalid(
                 f"event {sequence} is from {event.source}; this agent may append {source} only",
-                sequence=sequence,
+                sequence=str(sequence),
             )
         if not (is_id(event.id) and is_id(event.receipt)):
             raise EvidenceInvalid(
                 f"event {sequence} has no id or no receipt of 1 to 200 letters, digits and ._:/-",
-                sequence=sequence,
+                sequence=str(sequence),
             )
-        if event.sequence < 1 or event.sequence != events[0].sequence + index:
+        if sequence < 1 or sequence != events[0].sequence + index:
             raise EvidenceInvalid(
                 f"event {sequence} does not follow the one before; sequences start at 1 and"
                 " have no gaps",
-                sequence=sequence,
+                sequence=str(sequence),
             )
 
 
@@ -83,10 +83,10 @@ def check_continues(first: int, stored: int) -> None:
         )
 
 
-def check_same(events: Sequence[UsageEvent], stored: Mapping[int, bytes]) -> None:
+def check_same(events: Sequence[Recorded], stored: Mapping[int, bytes]) -> None:
     """Refuse events that differ from those stored, by sequence. Raises EvidenceConflict."""
-    for event in events:
-        if stored.get(event.sequence) != encode_event(event):
+    for event, record in events:
+        if stored.get(event.sequence) != record:
             raise EvidenceConflict(
                 f"another event is stored under sequence {event.sequence} of {event.source};"
                 " its log was forked or edited",

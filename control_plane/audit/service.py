@@ -28,7 +28,7 @@ from control_plane.vault.vault import Vault
 from mesh.errors import TokenExpired
 from mesh.identity.principal import Caller
 from mesh.v1 import audit_pb2, audit_pb2_grpc
-from mesh.wire.events import event_from_proto, event_to_proto
+from mesh.wire.events import event_to_proto, recorded_from_proto
 from mesh.wire.times import from_timestamp, to_timestamp
 
 _TAIL_PAGE = 200
@@ -59,7 +59,7 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
     ) -> audit_pb2.AppendEventsResponse:
         """Store consecutive events once each; acknowledged is only what is committed."""
         domain, _, agent = current_caller().principal.subject.partition("/")
-        events = [event_from_proto(message) for message in request.events]
+        events = [recorded_from_proto(message) for message in request.events]
         with self._database.writing() as tx:
             stored = append_events(tx, domain, agent, events, self._clock(), self._vault)
         return audit_pb2.AppendEventsResponse(stored_sequence=stored)

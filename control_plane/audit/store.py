@@ -1,15 +1,15 @@
 """The audit's tables: usage events as they came, and receipts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, func, insert, update
+from sqlalchemy import BigInteger, Column, func, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.rules import Receipt
+from control_plane.bulk import among, insert_rows, update_rows
 from control_plane.database import Instant, Transaction
-from mesh.evidence.codec import decode_event, encode_event
+from mesh.evidence.codec import Recorded, decode_event
 from mesh.evidence.events import UsageEvent
 
 
@@ -32,6 +32,9 @@ class ReceiptRow(SQLModel, table=True):
     state: str
     actor: str
     key: str
+
+
+_RECEIPT = ("id", "domain", "agent")
 
 
 def stored_sequence(tx: Transaction, domain: str, agent: str) -> int:
@@ -64,56 +67,63 @@ def stored_ids(tx: Transaction, domain: str, agent: str, ids: Sequence[str]) -> 
         select(UsageEventRow.id, UsageEventRow.sequence).where(
             UsageEventRow.domain == domain,
             UsageEventRow.agent == agent,
-            col(UsageEventRow.id).in_(ids),
+            among(tx, col(UsageEventRow.id), ids),
         )
     )
     return dict(rows.all())
 
 
 def add_events(
-    tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent], stored: datetime
-) -> list[bytes]:
-    """Store events byte for byte in their canonical form; these records."""
-    records = [encode_event(event) for event in events]
-    tx.execute(
-        insert(UsageEventRow),
-        [
-            {
-                "domain": domain,
-                "agent": agent,
-                "sequence": event.sequence,
-                "id": event.id,
-                "receipt": event.receipt,
-                "document": record,
-                "stored": stored,
-            }
-            for event, record in zip(events, records, strict=True)
-        ],
-    )
-    return records
+    tx: Transaction, domain: str, agent: str, events: Sequence[Recorded], stored: datetime
+) -> None:
+    """Store events, their records byte for byte."""
+    rows = [
+        {
+            "domain": domain,
+            "agent": agent,
+            "sequence": event.sequence,
+            "id": event.id,
+            "receipt": event.receipt,
+            "document": record,
+            "stored": stored,
+        }
+        for event, record in events
+    ]
+    insert_rows(tx, UsageEventRow, rows)
 
 
 def add_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> None:
     """Store new receipts."""
-    if receipts:
-        tx.execute(insert(ReceiptRow), [asdict(receipt) for receipt in receipts])
+    rows = [
+        {
+            "id": one.id,
+            "domain": one.domain,
+            "agent": one.agent,
+            "state": one.state,
+            "actor": one.actor,
+            "key": one.key,
+        }
+        for one in receipts
+    ]
+    insert_rows(tx, ReceiptRow, rows)
 
 
 def move_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> None:
     """Store the new states of known receipts."""
-    if receipts:
-        states = [
-            {"id": one.id, "domain": one.domain, "agent": one.agent, "state": one.state}
-            for one in receipts
-        ]
-        tx.execute(update(ReceiptRow), states)
+    states = [
+        {"id": one.id, "domain": one.domain, "agent": one.agent, "state": one.state}
+        for one in receipts
+    ]
+    update_rows(tx, ReceiptRow, _RECEIPT, states)
 
 
 def known_receipts(tx: Transaction, domain: str, agent: str, ids: Sequence[str]) -> frozenset[str]:
     """The ids of an agent's receipts, of those that are stored."""
     rows = tx.exec(
         select(ReceiptRow.id).where(
-            ReceiptRow.domain == domain, ReceiptRow.agent == agent, col(ReceiptRow.id).in_(ids)
+            ReceiptRow.domain == domain,
+            ReceiptRow.agent == agent,
+            among(tx, col(ReceiptRow.id), ids),
         )
     )
     return frozenset(rows)
@@ -186,8 +196,7 @@ def set_actors(tx: Transaction, domain: str, agent: str, actors: Mapping[str, st
         {"id": receipt, "domain": domain, "agent": agent, "actor": actor}
         for receipt, actor in actors.items()
     ]
-    if rows:
-        tx.execute(update(ReceiptRow), rows)
+    update_rows(tx, ReceiptRow, _RECEIPT, rows)
 
 
 def blank_actor(tx: Transaction, actor: str, blank: str) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, delete, func, insert, update
+from sqlalchemy import BigInteger, Column, delete, func, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.arrivals import AgentName, Gap, Refused, Waiting
+from control_plane.bulk import insert_rows
 from control_plane.database import Instant, Transaction
-from mesh.evidence.codec import encode_event
-from mesh.evidence.events import UsageEvent
+from mesh.evidence.codec import Recorded
 
 
 class TopicPositionRow(SQLModel, table=True):
@@ -87,20 +87,19 @@ def forget_positions(tx: Transaction, topic: str) -> None:
     tx.execute(delete(TopicPositionRow).where(col(TopicPositionRow.topic) == topic))
 
 
-def hold(tx: Transaction, name: AgentName, events: Sequence[UsageEvent], now: datetime) -> None:
+def hold(tx: Transaction, name: AgentName, events: Sequence[Recorded], now: datetime) -> None:
     """Keep events until those before them come."""
-    if events:
-        rows = [
-            {
-                "domain": name.domain,
-                "agent": name.agent,
-                "sequence": event.sequence,
-                "document": encode_event(event),
-                "arrived": now,
-            }
-            for event in events
-        ]
-        tx.execute(insert(HeldEventRow), rows)
+    rows = [
+        {
+            "domain": name.domain,
+            "agent": name.agent,
+            "sequence": event.sequence,
+            "document": record,
+            "arrived": now,
+        }
+        for event, record in events
+    ]
+    insert_rows(tx, HeldEventRow, rows)
 
 
 def held(tx: Transaction, name: AgentName) -> dict[int, bytes]:

@@ -19,6 +19,7 @@ from mesh.evidence.checkpoints import (
     open_checkpoint,
     read_checkpoint,
 )
+from mesh.evidence.codec import Recorded
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.evidence.merkle import frontier_at, leaf_hash
 
@@ -27,16 +28,15 @@ def grow(
     tx: Transaction,
     domain: str,
     agent: str,
-    events: Sequence[UsageEvent],
-    records: Sequence[bytes],
+    events: Sequence[Recorded],
     now: datetime,
 ) -> None:
     """Take the agent's next events into its tree, and compare what it signed of them.
 
-    `records` are the events' own. A tree can't go on after records that are missing.
+    A tree can't go on after records that are missing.
     """
     log = tree_store.find(tx, domain, agent)
-    sequence = events[0].sequence
+    sequence = events[0].event.sequence
     if sequence > log.size + 1:
         problem = log.problem or _gap(log.size + 1, sequence - 1)
         tree_store.put(tx, replace(log, arrival=now, problem=problem))
@@ -44,7 +44,7 @@ def grow(
     if sequence <= log.size:
         _tell(tx, replace(log, arrival=now), now, _ahead(log, sequence))
         return
-    leaves = [leaf_hash(record) for record in records]
+    leaves = [leaf_hash(one.record) for one in events]
     last = tree_store.last_tiles(tx, domain, agent, log.size)
     tree_store.put_tiles(tx, domain, agent, grown(log.size, last, leaves), last, now)
     frontier, verified, problem = log.frontier, log.verified_size, ""
@@ -57,7 +57,7 @@ def grow(
         if found.standing is Standing.FITS:
             verified = kept.size
     frontier = frontier.extend(leaves[frontier.size - log.size :])
-    unfinished = max(0, log.unfinished + sum(map(_still_running, events)))
+    unfinished = max(0, log.unfinished + sum(_still_running(one.event) for one in events))
     log = replace(
         log, frontier=frontier, verified_size=verified, unfinished=unfinished, arrival=now
     )

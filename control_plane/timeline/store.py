@@ -7,19 +7,20 @@ from sqlalchemy import (
     ColumnElement,
     exists,
     func,
-    insert,
     or_,
     tuple_,
     update,
 )
 from sqlmodel import col, select
 
+from control_plane.bulk import among, insert_rows, update_rows
 from control_plane.database import HEADS, Transaction
 from control_plane.notices import Heads
 from control_plane.timeline.rules import Change, Entry, Read, Sight, Wanted, class_bits
 from control_plane.timeline.tables import CounterRow, EntryProductRow, EntryRow
 
 _READ, _CHANGE = "read", "change"
+_ENTRY = ("id",)
 
 
 def record_change(tx: Transaction, change: Change) -> int:
@@ -35,15 +36,13 @@ def record_changes(tx: Transaction, changes: Sequence[Change]) -> int:
     last = _allocate(tx, positions=count, revisions=count)
     position, revision = last.position - count + 1, last.revision - count + 1
     rows = [_changed(one, position + n, revision + n) for n, one in enumerate(changes)]
-    tx.execute(insert(EntryRow), rows)
-    _add_products(
-        tx,
-        [
-            {"entry": position + n, "product": one.product, "classes": 0}
-            for n, one in enumerate(changes)
-            if one.product
-        ],
-    )
+    insert_rows(tx, EntryRow, rows)
+    products = [
+        {"entry": position + n, "product": one.product, "classes": 0}
+        for n, one in enumerate(changes)
+        if one.product
+    ]
+    insert_rows(tx, EntryProductRow, products)
     return last.revision
 
 
@@ -52,26 +51,19 @@ def record_reads(tx: Transaction, reads: Sequence[Read]) -> None:
     if not reads:
         return
     last = _allocate(tx, positions=len(reads)).position
-    positions = dict(zip(reads, range(last - len(reads) + 1, last + 1), strict=True))
     ids = _known(tx, [read.receipt for read in reads])
-    known = {read: ids[_name(read)] for read in reads if _name(read) in ids}
-    new = [read for read in reads if read not in known]
-    if new:
-        tx.execute(insert(EntryRow), [_read(read, positions[read]) for read in new])
-        _add_products(tx, [row for read in new for row in _products(read, positions[read])])
-    moved = [
-        {
-            "id": entry,
-            "position": positions[read],
-            "action": read.action,
-            "summary": read.summary,
-            "rows": read.rows,
-            "reasons": list(read.reasons),
-        }
-        for read, entry in known.items()
-    ]
-    if moved:
-        tx.execute(update(EntryRow), moved)
+    new: list[tuple[int, Read]] = []
+    moved: list[dict[str, object]] = []
+    for position, read in enumerate(reads, last - len(reads) + 1):
+        entry = ids.get((read.domain, read.agent, read.receipt))
+        if entry is None:
+            new.append((position, read))
+        else:
+            moved.append({"id": entry, "position": position, **_state(read)})
+    insert_rows(tx, EntryRow, [_read(read, position) for position, read in new])
+    products = [row for position, read in new for row in _products(read, position)]
+    insert_rows(tx, EntryProductRow, products)
+    update_rows(tx, EntryRow, _ENTRY, moved)
 
 
 def heads(tx: Transaction) -> Heads:
@@ -126,16 +118,12 @@ def _allocate(tx: Transaction, positions: int, revisions: int = 0) -> Heads:
     return heads
 
 
-def _name(read: Read) -> tuple[str | None, str, str]:
-    return read.domain, read.agent, read.receipt
-
-
 def _known(tx: Transaction, receipts: Sequence[str]) -> dict[tuple[str | None, str, str], int]:
     """The entries of reads with those receipts, by domain, agent and receipt."""
-    query = select(EntryRow).where(
-        col(EntryRow.kind) == _READ, col(EntryRow.reference).in_(receipts)
+    query = select(EntryRow.domain, EntryRow.agent, EntryRow.reference, EntryRow.id).where(
+        col(EntryRow.kind) == _READ, among(tx, col(EntryRow.reference), receipts)
     )
-    return {(row.domain, row.agent, row.reference): row.id for row in tx.exec(query)}
+    return {(domain, agent, receipt): entry for domain, agent, receipt, entry in tx.exec(query)}
 
 
 def _changed(change: Change, position: int, revision: int) -> dict[str, object]:
@@ -165,16 +153,23 @@ def _read(read: Read, position: int) -> dict[str, object]:
         "position": position,
         "time": read.time,
         "kind": _READ,
-        "action": read.action,
         "actor": read.actor,
         "domain": read.domain,
         "agent": read.agent,
         "product": ", ".join(read.products),
         "reference": read.receipt,
         "purpose": read.purpose,
-        "summary": read.summary,
         "revision": None,
         "distributed": False,
+        **_state(read),
+    }
+
+
+def _state(read: Read) -> dict[str, object]:
+    """What later events of a read change."""
+    return {
+        "action": read.action,
+        "summary": read.summary,
         "rows": read.rows,
         "reasons": list(read.reasons),
     }
@@ -189,11 +184,6 @@ def _products(read: Read, position: int) -> list[dict[str, object]]:
         }
         for product in read.products
     ]
-
-
-def _add_products(tx: Transaction, rows: Sequence[Mapping[str, object]]) -> None:
-    if rows:
-        tx.execute(insert(EntryProductRow), list(rows))
 
 
 def _seen(sight: Sight) -> list[ColumnElement[bool]]:
@@ -271,7 +261,7 @@ def set_actors(tx: Transaction, domain: str, agent: str, actors: Mapping[str, st
         {"id": entry, "actor": actors[receipt], "position": last - len(found) + number}
         for number, (receipt, entry) in enumerate(found.items(), 1)
     ]
-    tx.execute(update(EntryRow), rows)
+    update_rows(tx, EntryRow, _ENTRY, rows)
 
 
 def erase_principal(tx: Transaction, principal: str, blank: str) -> None:
@@ -282,5 +272,4 @@ def erase_principal(tx: Transaction, principal: str, blank: str) -> None:
         col(EntryRow.kind) == _CHANGE, col(EntryRow.summary).contains(principal, autoescape=True)
     )
     changed = [{"id": id_, "summary": name.sub(blank, text)} for id_, text in tx.exec(told)]
-    if changed:
-        tx.execute(update(EntryRow), changed)
+    update_rows(tx, EntryRow, _ENTRY, changed)

@@ -17,6 +17,14 @@ _encode = json.JSONEncoder(
 ).encode
 
 
+class NotCanonical(ValueError):
+    """Bytes are JSON, but not in canonical form."""
+
+
+class _Fraction(Exception):
+    """A number is a fraction, which the standard library writes in another way."""
+
+
 def canonical(document: object) -> bytes:
     """The canonical bytes. Raises ValueError for what JSON can't hold."""
     if _is_plain(document):
@@ -25,6 +33,28 @@ def canonical(document: object) -> bytes:
         except UnicodeEncodeError:  # a lone surrogate, which the other way words better
             pass
     return rfc8785.dumps(cast("dict[str, rfc8785._impl._Value]", document))
+
+
+def read_canonical(document: bytes) -> object:
+    """What canonical bytes say. Raises NotCanonical for other JSON, ValueError for what is none.
+
+    RecursionError for JSON that is nested too deep.
+    """
+    text = document.decode()
+    if text.isascii():
+        try:
+            read = _read_plain(text)
+        except _Fraction:
+            pass
+        else:
+            # What has ASCII keys has the order of UTF-16; an escaped key is not canonical at all.
+            if _encode(read) != text:
+                raise NotCanonical
+            return read
+    read = json.loads(text)
+    if canonical(read) != document:
+        raise NotCanonical
+    return read
 
 
 def digest(document: object) -> str:
@@ -66,3 +96,17 @@ def _is_plain(value: Any) -> bool:
     if kind is list or kind is tuple:
         return all(map(_is_plain, value))
     return kind is int and -_LARGEST <= value <= _LARGEST
+
+
+def _fraction(text: str) -> float:
+    raise _Fraction(text)
+
+
+def _integer(text: str) -> int:
+    number = int(text)
+    if not -_LARGEST <= number <= _LARGEST:
+        raise ValueError(f"{text[:32]} is no integer that JSON holds everywhere")
+    return number
+
+
+_read_plain = json.JSONDecoder(parse_float=_fraction, parse_int=_integer).decode

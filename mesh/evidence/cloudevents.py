@@ -3,14 +3,13 @@
 Nothing is lost on the way: what is decoded encodes to the record of the agent's log, byte for byte.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from mesh.errors import EvidenceInvalid
-from mesh.evidence.canonical import canonical
-from mesh.evidence.codec import encode_event
+from mesh.evidence.canonical import NotCanonical, read_canonical
+from mesh.evidence.codec import Recorded, encode_event
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.times import parse_rfc3339, rfc3339_micros
 
@@ -19,8 +18,10 @@ CHANGES_TOPIC = "mesh.changes.v1"
 _SPEC_VERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/json")
 _ATTRIBUTES = ("id", "receipt", "sequence", "source", "time", "type")
-_HEADERS = {f"ce_{name}" for name in ("specversion", *_ATTRIBUTES)} | {"content-type"}
-_SOURCE = "/agents/"
+_HEADERS = {f"ce_{name}": name for name in ("specversion", *_ATTRIBUTES)} | {
+    _CONTENT_TYPE[0]: _CONTENT_TYPE[0]
+}
+_SOURCE = b"/agents/"
 _LARGEST = 2**53 - 1
 _TAIL = re.compile(
     rb',"id":"([^"\\]*)","receipt":"([^"\\]*)","sequence":([0-9]+)'
@@ -68,13 +69,18 @@ def record_to_kafka(record: bytes) -> KafkaRecord:
 
 def decode_kafka(
     key: bytes | None, headers: Iterable[tuple[str, bytes | None]], value: bytes | None
-) -> UsageEvent:
-    """The event of a Kafka record. Raises EvidenceInvalid for anything but what agents write."""
+) -> Recorded:
+    """A Kafka record's event, and its record as it was in the agent's log.
+
+    Raises EvidenceInvalid for anything but what agents write.
+    """
+    if value is None:
+        raise EvidenceInvalid("the record has no value")
     attributes = _attributes(headers)
     if attributes["specversion"] != "1.0":
         raise EvidenceInvalid("the record's ce_specversion is not 1.0")
     source = attributes["source"]
-    if key is None or source.encode() != _SOURCE.encode() + key:
+    if key is None or source.encode() != _SOURCE + key:
         raise EvidenceInvalid("the record's key is not the agent that its ce_source names")
     try:
         kind, time = EventType(attributes["type"]), parse_rfc3339(attributes["time"])
@@ -82,7 +88,7 @@ def decode_kafka(
         raise EvidenceInvalid("the record's ce_type or ce_time is none that agents use") from None
     if rfc3339_micros(time) != attributes["time"]:
         raise EvidenceInvalid("the record's ce_time is not UTC with microseconds")
-    return UsageEvent(
+    event = UsageEvent(
         id=attributes["id"],
         source=source,
         type=kind,
@@ -91,24 +97,26 @@ def decode_kafka(
         receipt=attributes["receipt"],
         data=_data(value),
     )
+    return Recorded.brought(event, value)
 
 
 def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
     """The CloudEvents attributes; headers of others, such as a tracer's, are none of ours."""
     found: dict[str, bytes] = {}
     for name, content in headers:
-        if not name.startswith("ce_") and name != "content-type":
+        attribute = _HEADERS.get(name)
+        if attribute is None and not name.startswith("ce_"):
             continue
-        if name not in _HEADERS or name in found or not content:
+        if attribute is None or attribute in found or not content:
             raise EvidenceInvalid(f"the record's header {name!r} is unknown, twice there or empty")
-        found[name] = content
-    missing = _HEADERS - found.keys()
-    if missing:
-        raise EvidenceInvalid(f"the record has no header {', '.join(sorted(missing))}")
-    if found.pop("content-type") != _CONTENT_TYPE[1]:
+        found[attribute] = content
+    if len(found) < len(_HEADERS):
+        missing = sorted(name for name, attribute in _HEADERS.items() if attribute not in found)
+        raise EvidenceInvalid(f"the record has no header {', '.join(missing)}")
+    if found["content-type"] != _CONTENT_TYPE[1]:
         raise EvidenceInvalid("the record's content-type is not application/json")
     try:
-        return {name.removeprefix("ce_"): text.decode() for name, text in found.items()}
+        return {name: content.decode() for name, content in found.items()}
     except UnicodeDecodeError:
         raise EvidenceInvalid("the record has a header that is not UTF-8") from None
 
@@ -121,14 +129,13 @@ def _sequence(text: str) -> int:
     return sequence
 
 
-def _data(value: bytes | None) -> dict[str, object]:
-    if value is None:
-        raise EvidenceInvalid("the record has no value")
+def _data(value: bytes) -> dict[str, object]:
     try:
-        data = json.loads(value)
-        same = canonical(data) == value
+        data = read_canonical(value)
+    except NotCanonical:
+        data = None
     except (ValueError, RecursionError):
         raise EvidenceInvalid("the record's value is not JSON") from None
-    if not same or not isinstance(data, dict):
+    if not isinstance(data, dict):
         raise EvidenceInvalid("the record's value is no JSON object in canonical form (RFC 8785)")
     return data

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, Self
 
 from mesh.evidence.canonical import canonical
 from mesh.evidence.events import EventType, UsageEvent
@@ -42,6 +43,24 @@ class Draft:
                 self.type.value.encode(),
             )
         )
+
+
+class Recorded(NamedTuple):
+    """An event beside its record: each says what the other does."""
+
+    event: UsageEvent
+    record: bytes
+
+    @classmethod
+    def of(cls, event: UsageEvent) -> Self:
+        """An event that was made from fields."""
+        return cls(event, encode_event(event))
+
+    @classmethod
+    def brought(cls, event: UsageEvent, data: bytes) -> Self:
+        """An event that came with its data in canonical form, which is not made again."""
+        draft = Draft(event.id, event.source, event.type, event.time, event.receipt, data)
+        return cls(event, draft.record(event.sequence))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from mesh.errors import EvidenceInvalid
 from mesh.evidence.canonical import canonical
+from mesh.evidence.codec import Recorded
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.v1 import audit_pb2
 from mesh.wire.times import from_timestamp, to_timestamp
@@ -28,11 +29,16 @@ def event_to_proto(
 
 def event_from_proto(message: audit_pb2.UsageEvent) -> UsageEvent:
     """The event. Raises EvidenceInvalid when its type is unknown or its data is no JSON object."""
+    return recorded_from_proto(message).event
+
+
+def recorded_from_proto(message: audit_pb2.UsageEvent) -> Recorded:
+    """The event with its record, in whatever form its data came. Raises EvidenceInvalid."""
     sequence = str(message.sequence)
     try:
         kind = EventType(message.type)
         data = json.loads(message.data)
-        canonical(data)
+        form = canonical(data)
     except (ValueError, RecursionError) as error:
         raise EvidenceInvalid(
             f"event {sequence} has an unknown type or data that is not canonical JSON",
@@ -40,7 +46,7 @@ def event_from_proto(message: audit_pb2.UsageEvent) -> UsageEvent:
         ) from error
     if not isinstance(data, dict):
         raise EvidenceInvalid(f"event {sequence}'s data is no JSON object", sequence=sequence)
-    return UsageEvent(
+    event = UsageEvent(
         id=message.id,
         source=message.source,
         type=kind,
@@ -49,6 +55,7 @@ def event_from_proto(message: audit_pb2.UsageEvent) -> UsageEvent:
         receipt=message.receipt,
         data=data,
     )
+    return Recorded.brought(event, form)
 
 
 def personal_from_proto(message: audit_pb2.UsageEvent) -> dict[str, object]:

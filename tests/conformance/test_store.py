@@ -36,7 +36,7 @@ from control_plane.timeline.rules import Change, Read, Sight, Wanted
 from mesh.agreements.values import Agreement, AgreementState
 from mesh.contracts.parse import read_contract
 from mesh.decisions.policy import Policy
-from mesh.evidence.codec import encode_event
+from mesh.evidence.codec import Recorded, encode_event
 from mesh.evidence.events import EventType, UsageEvent
 from tests.unit.agreements.scenes import asked
 from tests.unit.control_plane.documents import contract
@@ -440,7 +440,7 @@ class StoreContract:
         receipt = Receipt("e1", "bookings", "b-1", "started", "user:ana")
         with database.writing() as tx:
             assert audit.stored_sequence(tx, "bookings", "b-1") == 0
-            audit.add_events(tx, "bookings", "b-1", [event, second], NOW)
+            audit.add_events(tx, "bookings", "b-1", [Recorded.of(event), Recorded.of(second)], NOW)
             audit.add_receipts(tx, [receipt])
             audit.add_receipts(tx, [])
             audit.move_receipts(tx, [replace(receipt, state="completed", actor="")])

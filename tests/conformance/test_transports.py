@@ -23,7 +23,7 @@ from examples.airline.processes import Mesh
 from mesh.errors import MeshError
 from mesh.evidence.canonical import canonical
 from mesh.evidence.cloudevents import decode_kafka
-from mesh.evidence.codec import Draft, decode_event, encode_event
+from mesh.evidence.codec import Draft, decode_event
 from mesh.evidence.events import EventType
 from mesh.kafka.settings import KafkaSettings
 from tests.broker import Kept, fresh_topic, wait_until
@@ -223,8 +223,7 @@ class Topic:
     def kept(self) -> list[bytes]:
         with Kept(self._broker.address, self._topic) as kept:
             return [
-                encode_event(decode_kafka(one.key, one.headers, one.value))
-                for one in kept.everything()
+                decode_kafka(one.key, one.headers, one.value).record for one in kept.everything()
             ]
 
 

@@ -18,7 +18,7 @@ from control_plane.postgres import open_postgres
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Entry, Sight, Wanted
 from mesh.errors import EvidenceInvalid
-from mesh.evidence.codec import decode_event
+from mesh.evidence.codec import Recorded, decode_event
 from mesh.evidence.merkle import frontier_at, inclusion_path, root_of_inclusion
 from tests.unit.evidence.logs import BASE, Log, log
 
@@ -30,10 +30,10 @@ ALL = Sight(everything=True, domains=frozenset(), actor="")
 
 def store(database: Database, one: Log, after: int, until: int, now: datetime = BASE) -> None:
     """Store a stretch of a log."""
-    events = [decode_event(record) for record in one.records[after:until]]
+    events = [Recorded(decode_event(record), record) for record in one.records[after:until]]
     with database.writing() as tx:
-        records = audit.add_events(tx, *NAME, events, now)
-        grow(tx, *NAME, events, records, now)
+        audit.add_events(tx, *NAME, events, now)
+        grow(tx, *NAME, events, now)
 
 
 def sign(database: Database, one: Log, *sizes: int, now: datetime = BASE) -> None:
@@ -98,8 +98,9 @@ class WitnessContract:
     ) -> None:
         with database.writing() as tx:
             for after, until in ((0, 3), (3, 259), (259, 300)):
-                events = [decode_event(record) for record in LOG.records[after:until]]
-                grow(tx, *NAME, events, LOG.records[after:until], BASE)
+                records = LOG.records[after:until]
+                events = [Recorded(decode_event(record), record) for record in records]
+                grow(tx, *NAME, events, BASE)
                 witness(tx, *NAME, LOG.note(until), LOG.public_key, BASE)
         found = stored(database)
         assert (found.frontier, found.verified_size) == (LOG.frontier(300), 300)

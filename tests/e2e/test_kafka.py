@@ -96,7 +96,7 @@ def test_evidence_survives_the_broker_the_agent_and_the_control_plane(
     town.reader().read(ONE)
     wait_until(lambda: completed(town) == before + 8, "all reads are in the audit", 60)
 
-    events = [decode_kafka(r.key, r.headers, r.value) for r in kept(broker, USAGE_TOPIC)]
+    events = [decode_kafka(r.key, r.headers, r.value).event for r in kept(broker, USAGE_TOPIC)]
     by_sequence = {event.sequence: encode_event(event) for event in events}
     assert {event.sequence: encode_event(event) for event in reversed(events)} == by_sequence
     assert list(by_sequence) == list(range(1, len(by_sequence) + 1))

@@ -57,7 +57,7 @@ def transport(own_broker: Broker, topic: str, elapsed: Elapsed) -> Iterator[Kafk
 
 def sequences(broker: Broker, topic: str) -> list[int]:
     with Kept(broker.address, topic) as kept:
-        return [decode_kafka(r.key, r.headers, r.value).sequence for r in kept.everything()]
+        return [decode_kafka(r.key, r.headers, r.value).event.sequence for r in kept.everything()]
 
 
 def await_stored(transport: KafkaTransport, last: int) -> None:

@@ -28,7 +28,7 @@ from domain_agent.control.kafka import KafkaTransport
 from examples.airline.broker import SASL_PASSWORD, SASL_USER, Broker
 from mesh.errors import EvidenceUnavailable
 from mesh.evidence.canonical import canonical
-from mesh.evidence.codec import Draft, decode_event
+from mesh.evidence.codec import Draft, Recorded, decode_event
 from mesh.evidence.events import EventType, agent_source
 from mesh.kafka.settings import KafkaSettings
 from tests.broker import Kept, deliver, fresh_topic, wait_until
@@ -192,7 +192,9 @@ def test_the_audit_is_made_again_from_a_topic_that_has_it_all(stage: Stage) -> N
         tx.connection().exec_driver_sql("UPDATE usage_event SET document = x'00'")
         tx.connection().exec_driver_sql("UPDATE receipt SET state = 'completed'")
         for name, last in ((partly, 31), (unsent, 1)):
-            events = [decode_event(record) for record in records(name, last, last)]
+            events = [
+                Recorded(decode_event(record), record) for record in records(name, last, last)
+            ]
             store.add_events(tx, name.domain, name.agent, events, NOW)
 
     rebuilt = rebuild(UsageTopic(stage.settings, stage.topic, stage.group), stage.database())

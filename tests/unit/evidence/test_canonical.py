@@ -1,5 +1,7 @@
 """The fast way to canonical JSON against the reference library, and records against both."""
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +9,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.evidence.canonical import canonical
+from mesh.evidence.canonical import canonical, read_canonical
 from mesh.evidence.codec import decode_event, encode_event, place_of
 from mesh.evidence.events import EventType, UsageEvent
 
@@ -46,6 +48,42 @@ def outcome(encode: object, document: object) -> bytes | str:
         return bytes(encode(document))
     except rfc8785.CanonicalizationError as error:
         return type(error).__name__
+
+
+@given(DOCUMENTS, st.booleans())
+def test_bytes_are_read_when_they_are_the_reference_form(document: object, escaped: bool) -> None:
+    written = json.dumps(document, ensure_ascii=escaped, separators=(",", ":"), sort_keys=True)
+    forms = [written.encode(errors="surrogatepass")]
+    with suppress(rfc8785.CanonicalizationError):
+        forms.append(rfc8785.dumps(document))  # type: ignore[arg-type]
+    for form in forms:
+        assert read(form) == plainly_read(form)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [b"-0", b"1.0", b"1e16", b"1E5", b"10000000000000000.0", b"9007199254740993", b"[1] ", b"\xff",
+     b"0.1", b'"\\u00e9"', b'"\\/"', b'{"\\u00e9":1}', b'{"a":1,"a":1}', b'{"b":1,"a":1}', b"NaN",
+     '{"\ufb33":1,"\U0001f600":2}'.encode(), '{"\U0001f600":2,"\ufb33":1}'.encode(), b'"\\ud800"',
+     b"\xef\xbb\xbf1", "1".encode("utf-16"), b"", b"9" * 5000, b"-9007199254740991"],
+)  # fmt: skip
+def test_odd_bytes_are_read_as_the_reference_reads_them(form: bytes) -> None:
+    assert read(form) == plainly_read(form)
+
+
+def read(form: bytes) -> tuple[object, ...]:
+    try:
+        return ("read", repr(read_canonical(form)))
+    except ValueError:
+        return ("refused",)
+
+
+def plainly_read(form: bytes) -> tuple[object, ...]:
+    try:
+        found = json.loads(form)
+        return ("read", repr(found)) if rfc8785.dumps(found) == form else ("refused",)
+    except ValueError:
+        return ("refused",)
 
 
 @given(DOCUMENTS)

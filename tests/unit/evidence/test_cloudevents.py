@@ -16,9 +16,11 @@ from mesh.evidence.cloudevents import (
     encode_kafka,
     record_to_kafka,
 )
-from mesh.evidence.codec import encode_event
+from mesh.evidence.codec import decode_event, encode_event
 from mesh.evidence.events import EventType, UsageEvent
 
+ODD = [b" ", b"0", b"-0", b".5", b".0", b"e9", b"e30", b'"', b",", b"9" * 20, b"NaN", b"\\u00e9",
+       b"\\ud800", b"\\n", b"\\/", "\u00e9".encode(), b"true", b"null", b"[]", b"{}"]  # fmt: skip
 ids = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=40)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 values = st.recursive(
@@ -50,7 +52,7 @@ RECORD = encode_kafka(EVENT)
 
 
 def decoded(record: KafkaRecord) -> UsageEvent:
-    return decode_kafka(record.key, record.headers, record.value)
+    return decode_kafka(record.key, record.headers, record.value).event
 
 
 def with_header(name: str, value: bytes | None) -> KafkaRecord:
@@ -60,7 +62,29 @@ def with_header(name: str, value: bytes | None) -> KafkaRecord:
 
 @given(events)
 def test_what_is_decoded_encodes_to_the_record_of_the_log(event: UsageEvent) -> None:
-    assert encode_event(decoded(encode_kafka(event))) == encode_event(event)
+    found = decode_kafka(*encode_kafka(event))
+    assert (found.event, found.record) == (event, encode_event(event))
+
+
+@given(events, st.data())
+def test_a_record_never_says_what_its_event_does_not(
+    event: UsageEvent, data: st.DataObject
+) -> None:
+    key, headers, value = encode_kafka(event)
+    place = data.draw(st.integers(0, len(value)))
+    put = data.draw(st.sampled_from(ODD) | st.binary(max_size=3))
+    value = value[:place] + put + value[place + data.draw(st.integers(0, 3)) :]
+    name = data.draw(st.sampled_from(["ce_id", "ce_receipt", "ce_time", "ce_sequence"]))
+    said = data.draw(st.binary(max_size=3) | texts.map(str.encode))
+    changed = [
+        (one, said if one == name and data.draw(st.booleans()) else old) for one, old in headers
+    ]
+    try:
+        found = decode_kafka(key, changed, value)
+    except EvidenceInvalid:
+        return
+    assert found.record == encode_event(found.event)
+    assert decode_event(found.record) == found.event
 
 
 def test_the_key_is_the_agent_and_the_value_its_data_alone() -> None:
