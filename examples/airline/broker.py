@@ -40,9 +40,14 @@ def missing_parts() -> str:
 
 @dataclass(slots=True)
 class Broker:
-    """One broker in a folder of its own; it can be stopped, killed and started again."""
+    """One broker in a folder of its own; it can be stopped, killed and started again.
+
+    With `proxy`, the port of a proxy, clients that come by it are told to stay with it; the proxy
+    forwards to `behind_proxy`.
+    """
 
     folder: Path
+    proxy: int = 0
     ports: tuple[int, ...] = ()
     process: "subprocess.Popen[bytes] | None" = field(default=None)
 
@@ -68,13 +73,18 @@ class Broker:
         """Where clients connect that say who they are (SASL PLAIN)."""
         return f"127.0.0.1:{self.ports[1]}"
 
+    @property
+    def behind_proxy(self) -> str:
+        """Where the proxy forwards to."""
+        return f"127.0.0.1:{self.ports[3]}"
+
     def start(self) -> None:
         """Start, and wait until the broker answers and its topics are there.
 
         Raises ProcessFailed.
         """
         if not self.ports:
-            self.ports = free_ports(3)
+            self.ports = free_ports(4)
             self._format()
         self._spawn()
         self._await_answer()
@@ -164,18 +174,18 @@ class Broker:
         return True
 
     def _properties(self) -> Mapping[str, object]:
-        clear, sasl, controller = (f"127.0.0.1:{port}" for port in self.ports)
-        clients = f"PLAINTEXT://{clear},SASL_PLAINTEXT://{sasl}"
+        clear, sasl, controller, behind = (f"127.0.0.1:{port}" for port in self.ports)
+        clients = f"PLAINTEXT://{clear},SASL_PLAINTEXT://{sasl},CONTROLLER://{controller}"
         login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
         return {
             "process.roles": "broker,controller",
             "node.id": 1,
             "controller.quorum.bootstrap.servers": controller,
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"{clients},CONTROLLER://{controller}",
-            "advertised.listeners": f"{clients},CONTROLLER://{controller}",
+            "listeners": f"{clients},PROXIED://{behind}",
+            "advertised.listeners": f"{clients},PROXIED://127.0.0.1:{self.proxy or self.ports[3]}",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,"
-            "SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "SASL_PLAINTEXT:SASL_PLAINTEXT,PROXIED:PLAINTEXT",
             "inter.broker.listener.name": "PLAINTEXT",
             "sasl.enabled.mechanisms": "PLAIN",
             "listener.name.sasl_plaintext.plain.sasl.jaas.config": f'{login} user_{SASL_USER}="'
