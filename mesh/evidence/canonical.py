@@ -8,6 +8,8 @@ from typing import Any, cast
 import rfc8785
 
 _LARGEST = 2**53 - 1
+# What agents write has some 20 levels at most, a filter in a decision that nests as it may.
+MAX_DEPTH = 32
 _encode = json.JSONEncoder(
     ensure_ascii=False,
     allow_nan=False,
@@ -57,6 +59,16 @@ def read_canonical(document: bytes) -> object:
     return read
 
 
+def is_too_deep(document: object) -> bool:
+    """Whether a document nests deeper than events may, whatever room the caller's stack has."""
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [item for one in level for item in _items(one) if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
 def digest(document: object) -> str:
     """SHA-256 of the canonical bytes, in hexadecimal."""
     return hashlib.sha256(canonical(document)).hexdigest()
@@ -75,6 +87,10 @@ def joined(fields: Mapping[str, bytes]) -> bytes:
 def listed(items: Iterable[bytes]) -> bytes:
     """The canonical array of items that are in canonical form already."""
     return b"[%b]" % b",".join(items)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, Mapping) else value
 
 
 def _is_plain(value: Any) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mesh.errors import EvidenceInvalid
-from mesh.evidence.canonical import NotCanonical, read_canonical
+from mesh.evidence.canonical import MAX_DEPTH, NotCanonical, is_too_deep, read_canonical
 from mesh.evidence.codec import Recorded, encode_event
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.times import parse_rfc3339, rfc3339_micros
@@ -138,4 +138,6 @@ def _data(value: bytes) -> dict[str, object]:
         raise EvidenceInvalid("the record's value is not JSON") from None
     if not isinstance(data, dict):
         raise EvidenceInvalid("the record's value is no JSON object in canonical form (RFC 8785)")
+    if is_too_deep(data):
+        raise EvidenceInvalid(f"the record's value nests deeper than {MAX_DEPTH} levels")
     return data

@@ -2,11 +2,12 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Self
 
-from mesh.evidence.canonical import canonical
+from mesh.evidence.canonical import MAX_DEPTH, canonical, is_too_deep
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.times import parse_rfc3339, rfc3339_micros
 
@@ -74,7 +75,8 @@ class Place:
 
 
 def encode_event(event: UsageEvent) -> bytes:
-    """The event's record."""
+    """The event's record. Raises ValueError for data that JSON can't hold, or that nests too deep."""
+    _check_depth(event.data)
     return Draft(
         event.id, event.source, event.type, event.time, event.receipt, canonical(event.data)
     ).record(event.sequence)
@@ -82,7 +84,11 @@ def encode_event(event: UsageEvent) -> bytes:
 
 def decode_event(record: bytes) -> UsageEvent:
     """The event of a record. Raises ValueError or KeyError when it is none."""
-    fields = json.loads(record)
+    try:
+        fields = json.loads(record)
+    except RecursionError:
+        raise ValueError("the record nests too deep") from None
+    _check_depth(fields["data"])
     return UsageEvent(
         id=fields["id"],
         source=fields["source"],
@@ -92,6 +98,11 @@ def decode_event(record: bytes) -> UsageEvent:
         receipt=fields["receipt"],
         data=fields["data"],
     )
+
+
+def _check_depth(data: object) -> None:
+    if isinstance(data, Mapping) and is_too_deep(data):
+        raise ValueError(f"the event's data nests deeper than {MAX_DEPTH} levels")
 
 
 def place_of(record: bytes) -> Place:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from mesh.errors import EvidenceInvalid
-from mesh.evidence.canonical import canonical
+from mesh.evidence.canonical import MAX_DEPTH, canonical, is_too_deep
 from mesh.evidence.codec import Recorded
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.v1 import audit_pb2
@@ -46,6 +46,10 @@ def recorded_from_proto(message: audit_pb2.UsageEvent) -> Recorded:
         ) from error
     if not isinstance(data, dict):
         raise EvidenceInvalid(f"event {sequence}'s data is no JSON object", sequence=sequence)
+    if is_too_deep(data):
+        raise EvidenceInvalid(
+            f"event {sequence}'s data nests deeper than {MAX_DEPTH} levels", sequence=sequence
+        )
     event = UsageEvent(
         id=message.id,
         source=message.source,

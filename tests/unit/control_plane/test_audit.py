@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from control_plane.audit import claims, rules
 from control_plane.timeline.rules import (
+    Read,
     Sight,
     page_limit,
     page_number,
@@ -45,8 +46,14 @@ JSON = st.recursive(
 FIELDS = ("principal", "decisions", "purpose", "rows", "bytes", "reason", "reasons", "message")
 
 
+def read_of(event: UsageEvent) -> Read:
+    claim = claims.claim_of(event, "bookings")
+    (found,) = claims.reads_of([claim], "bookings", "bookings-1", {event.id: "user:ana"})
+    return found.read
+
+
 def test_a_started_read_shows_who_what_and_why() -> None:
-    read = claims.read_of(STARTED, "bookings", "bookings-1", "user:ana")
+    read = read_of(STARTED)
     assert read.actor == "user:ana"
     assert read.products == ("bookings.fares", "bookings.reservations")
     assert read.purpose == "crew-planning"
@@ -54,8 +61,11 @@ def test_a_started_read_shows_who_what_and_why() -> None:
     assert read.summary.endswith(
         "bookings.fares.fares, bookings.fares.taxes, bookings.reservations.passengers"
     )
-    assert claims.used_agreements(STARTED, {"a1", "a2", "a3"}) == ("a1", "a2")
-    assert claims.used_agreements(STARTED, {"a2"}) == ("a2",)
+    assert claims.used_agreements(claims.claim_of(STARTED, "bookings"), {"a1", "a2", "a3"}) == (
+        "a1",
+        "a2",
+    )
+    assert claims.used_agreements(claims.claim_of(STARTED, "bookings"), {"a2"}) == ("a2",)
 
 
 def test_a_refused_read_rests_on_no_agreement() -> None:
@@ -64,17 +74,17 @@ def test_a_refused_read_rests_on_no_agreement() -> None:
         type=EventType.REFUSED,
         data={**STARTED.data, "reasons": ["agreement.missing"], "message": "no agreement"},
     )
-    read = claims.read_of(refused, "bookings", "bookings-1", "user:ana")
+    read = read_of(refused)
     assert (read.reasons, read.summary) == (("agreement.missing",), "no agreement")
-    assert claims.used_agreements(refused, {"a1", "a2"}) == ()
+    assert claims.used_agreements(claims.claim_of(refused, "bookings"), {"a1", "a2"}) == ()
 
 
 def test_an_ended_read_shows_its_size_or_its_reason() -> None:
     done = replace(STARTED, type=EventType.COMPLETED, data={"rows": 1234, "bytes": 9, "x": 1})
-    assert claims.read_of(done, "bookings", "bookings-1", "user:ana").rows == 1234
-    assert "1,234 rows" in claims.read_of(done, "bookings", "bookings-1", "user:ana").summary
+    assert read_of(done).rows == 1234
+    assert "1,234 rows" in read_of(done).summary
     left = replace(STARTED, type=EventType.ABORTED, data={"rows": 5, "reason": "client left"})
-    assert "client left" in claims.read_of(left, "bookings", "bookings-1", "user:ana").summary
+    assert "client left" in read_of(left).summary
 
 
 @settings(deadline=None)
@@ -84,12 +94,13 @@ def test_an_ended_read_shows_its_size_or_its_reason() -> None:
 )
 def test_odd_data_is_taken_as_it_comes(kind: EventType, data: dict[str, object]) -> None:
     event = replace(STARTED, type=kind, data=data)
-    read = claims.read_of(event, "bookings", "bookings-1", "user:ana")
+    read = read_of(event)
     assert read.domain == "bookings"
     assert all(isinstance(text, str) for text in (*read.reasons, *read.products, read.summary))
     assert isinstance(claims.actor_of(data), str)
     claims.change_of(event, "bookings", "bookings-1")
-    suspicion = claims.suspicion_of(event, "bookings", "bookings-1", frozenset(), NOW)
+    claim = claims.claim_of(event, "bookings")
+    suspicion = claims.suspicion_of(claim, "bookings", "bookings-1", frozenset(), NOW)
     assert suspicion is None or len(suspicion.summary) < 500
     assert event_from_proto(event_to_proto(event)) == event
 
@@ -133,6 +144,7 @@ def test_a_gap_is_told_with_where_to_go_on() -> None:
         ("io.meshwarden.read.started.v1", b'{"x": NaN}'),
         ("io.meshwarden.read.started.v1", b'{"x": 9007199254740993}'),
         ("io.meshwarden.read.started.v1", b"[" * 100_000),
+        ("io.meshwarden.read.started.v1", b'{"a":' * 33 + b"1" + b"}" * 33),
         ("io.meshwarden.read.started.v1", b'{"a":' * 2_000 + b"1" + b"}" * 2_000),
     ],
     ids=lambda value: str(value)[:24],

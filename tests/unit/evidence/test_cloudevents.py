@@ -1,6 +1,7 @@
 """Events as Kafka records: nothing lost, nothing odd taken, and what others' libraries read."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -181,3 +182,21 @@ def test_a_record_without_value_or_key_is_refused() -> None:
 def test_bytes_that_are_no_record_are_not_sent(record: bytes) -> None:
     with pytest.raises(EvidenceInvalid, match="no record"):
         record_to_kafka(record)
+
+
+@pytest.mark.parametrize("levels", [33, 200, 983, 100_000])
+def test_what_nests_too_deep_is_refused_both_ways(levels: int) -> None:
+    value = b'{"a":' * levels + b"1" + b"}" * levels
+    with pytest.raises(EvidenceInvalid, match="nests deeper|is not JSON"):
+        decoded(RECORD._replace(value=value))
+    record = encode_event(EVENT)
+    with pytest.raises(ValueError, match="deep"):
+        decode_event(record.replace(b'"rows":3', b'"rows":' + value))
+
+
+def test_what_nests_as_deep_as_allowed_comes_back_from_any_stack() -> None:
+    value = b'{"a":' * 32 + b"1" + b"}" * 32
+    found = decode_kafka(RECORD.key, RECORD.headers, value)
+    assert decode_event(encode_event(found.event)) == found.event
+    with pytest.raises(ValueError, match="deeper than 32"):
+        encode_event(replace(EVENT, data={"a": found.event.data}))
