@@ -14,6 +14,8 @@ from mesh.evidence.canonical import canonical
 from mesh.snapshots.envelope import pre_authentication_encoding
 
 Sign = Callable[[bytes], bytes]
+# As much as one gRPC message may have: every line of an export came in one.
+MAX_LINE = 4 * 1024 * 1024
 
 
 class EnvelopeInvalid(ValueError):
@@ -55,13 +57,15 @@ def signed_line(kind: str, document: object, key: bytes, sign: Sign) -> bytes:
 
 def read_line(line: bytes, kind: str) -> Line:
     """The envelope of that type, its signature not yet checked. Raises EnvelopeInvalid."""
+    if len(line) > MAX_LINE:
+        raise EnvelopeInvalid(f"it is longer than the {MAX_LINE:,} bytes that a line may have")
     try:
         document = json.loads(line)
         (signed,) = document["signatures"]
         payload, signature = decode_bytes(document["payload"]), decode_bytes(signed["sig"])
         read = Line(kind, payload, str(signed["keyid"]), signature)
         same = read.encoded() == line
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise EnvelopeInvalid("it is no signed envelope") from error
     if not same:
         raise EnvelopeInvalid(f"it is no envelope of {kind} in its one form")

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mesh.evidence.checkpoints import read_checkpoint
+from mesh.evidence.checkpoints import Checkpoint, read_checkpoint
 from mesh.evidence.envelopes import EnvelopeInvalid, fingerprint, is_envelope
 from mesh.evidence.manifests import Leaves, Manifest, Stretch, read_leaves, read_manifest
 from mesh.evidence.verifying import Finding, LogVerifier, Verdict, Wrong
+from mesh.evidence.windows import Window
+from mesh.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +19,11 @@ class Trust:
     agents: Mapping[str, str] = field(default_factory=dict)
     heads: Mapping[str, str] = field(default_factory=dict)
 
+    def head(self, name: str) -> Checkpoint | None:
+        """What the newest note of a log that was seen says."""
+        note = self.heads.get(name)
+        return None if note is None else read_checkpoint(note)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportVerdict:
@@ -25,6 +32,7 @@ class ExportVerdict:
     manifest: Manifest | None
     finding: Finding | None
     logs: tuple[Verdict, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def first(self) -> Finding | None:
@@ -53,7 +61,7 @@ def verify_export(
 ) -> ExportVerdict:
     """Check an export; each line ends with a newline.
 
-    `latest` tells that it was made just now, so that no log may be shorter than what is known.
+    `latest` tells that it was made just now, whatever time it has.
     """
     trust = trust or Trust()
     source = _Lines(lines)
@@ -63,50 +71,79 @@ def verify_export(
         message = f"the manifest is changed or missing: {error}"
         return ExportVerdict(None, Finding(Wrong.MANIFEST, message, line=1))
     source.take()
+    checked = _Checked(manifest, trust, latest)
+    starts = {(log.domain, log.agent, log.after + 1): n for n, log in enumerate(manifest.stretches)}
     logs: list[Verdict] = []
+    failed = False
     for place, stretch in enumerate(manifest.stretches):
-        if any(log.finding for log in logs):
-            _skip_to_start(source, manifest, place)
-        logs.append(_verify_log(source, manifest, stretch, trust, latest=latest))
-    finding = _untrusted(manifest, trust, latest=latest)
-    if finding is None and source.next is not None and not any(log.finding for log in logs):
+        if failed:
+            _skip_to_start(source, manifest, starts, place)
+        logs.append(_verify_log(source, checked, stretch))
+        failed = failed or logs[-1].finding is not None
+    finding, remarks = checked.whole()
+    if finding is None and source.next is not None and not failed:
         message = "the export goes on after its last record"
         finding = Finding(Wrong.EXTRA, message, line=source.number)
-    return ExportVerdict(manifest, finding, tuple(logs))
+    return ExportVerdict(manifest, finding, tuple(logs), remarks)
 
 
-def _untrusted(manifest: Manifest, trust: Trust, *, latest: bool) -> Finding | None:
-    key = fingerprint(manifest.key)
-    if trust.control_plane not in (None, key):
-        message = f"it is signed with {key}, which is not the trusted key"
-        return Finding(Wrong.KEY, message, line=1)
-    there = {stretch.name for stretch in manifest.stretches}
-    for name in sorted({*trust.agents, *trust.heads} - there):
-        domain, _, agent = name.partition("/")
-        if latest and manifest.selection.names(domain, agent):
-            return Finding(Wrong.MISSING, "the log of this agent is gone", name)
-    return None
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What an export is checked against."""
+
+    manifest: Manifest
+    trust: Trust
+    latest: bool
+
+    def is_older(self, head: Checkpoint | None) -> bool:
+        """Whether the export was made before the agent signed what was seen of it."""
+        return head is not None and not self.latest and self.manifest.time < head.time
+
+    def whole(self) -> tuple[Finding | None, tuple[str, ...]]:
+        """What is wrong with the export as a whole, and what is to be said of it."""
+        key = fingerprint(self.manifest.key)
+        if self.trust.control_plane not in (None, key):
+            message = f"it is signed with {key}, which is not the trusted key"
+            return Finding(Wrong.KEY, message, line=1), ()
+        there = {stretch.name for stretch in self.manifest.stretches}
+        remarks = []
+        for name in sorted({*self.trust.agents, *self.trust.heads} - there):
+            domain, _, agent = name.partition("/")
+            if not self.manifest.selection.names(domain, agent):
+                continue
+            if not self.is_older(self.trust.head(name)):
+                return Finding(Wrong.MISSING, "the log of this agent is gone", name), ()
+            remarks.append(f"{name} is not in it; it is older than what you saw of that log")
+        return None, tuple(remarks)
 
 
-def _verify_log(
-    source: _Lines, manifest: Manifest, stretch: Stretch, trust: Trust, *, latest: bool
-) -> Verdict:
-    name = stretch.name
-    head = trust.heads.get(name)
-    size = 0 if head is None else read_checkpoint(head).size
+def _verify_log(source: _Lines, checked: _Checked, stretch: Stretch) -> Verdict:
+    name, manifest, trust = stretch.name, checked.manifest, checked.trust
+    head = trust.head(name)
+    size = 0 if head is None else head.size
     within = head is not None and stretch.after <= size <= stretch.until
-    verifier = LogVerifier(stretch, manifest.time, [head] if head and within else [])
+    verifier = LogVerifier(stretch, manifest.time, [trust.heads[name]] if within else [])
     key = fingerprint(stretch.public_key)
     if trust.agents.get(name) not in (None, key):
         verifier.fail_log(Wrong.KEY, f"it is signed with {key}, which is not the trusted key")
-    if latest and manifest.selection.before is None:
+    window = Window(manifest.selection)
+    if not window.begins(stretch.after, stretch.until):
+        message = f"the log begins after record {stretch.after:,}, and all of it was selected"
+        verifier.fail(Wrong.MISSING, 1, message)
+    if head is not None and checked.is_older(head):
+        verifier.remark(f"older than what you saw, which was signed at {rfc3339(head.time)}")
+    elif manifest.selection.before is None:
         verifier.ends_before(size)
+    if head is not None and not within:
+        verifier.remark(f"your checkpoint of {size:,} records is outside of it, not compared")
     while verifier.finding is None and verifier.next <= stretch.until:
-        _verify_piece(source, manifest, verifier)
+        _verify_piece(source, manifest, verifier, window)
     return verifier.finish()
 
 
-def _verify_piece(source: _Lines, manifest: Manifest, verifier: LogVerifier) -> None:
+def _verify_piece(
+    source: _Lines, manifest: Manifest, verifier: LogVerifier, window: Window
+) -> None:
     """The next hashes and the records that follow them."""
     leaves = _leaves(source, manifest, verifier)
     if leaves is None:
@@ -115,7 +152,11 @@ def _verify_piece(source: _Lines, manifest: Manifest, verifier: LogVerifier) -> 
     verifier.sign_for(leaves.checkpoints)
     whole = frozenset(leaves.whole)
     for sequence, leaf in enumerate(leaves.hashes, leaves.first):
-        if sequence in whole:
+        missing = window.wrongly_left_out(sequence, whole=sequence in whole)
+        if missing is not None:
+            message = "the record is left out, and it was selected"
+            verifier.fail(Wrong.MISSING, missing, message, source.number)
+        elif sequence in whole:
             line = source.next
             if line is None or is_envelope(line):
                 verifier.fail(Wrong.MISSING, sequence, "the record is missing", source.number)
@@ -149,16 +190,17 @@ def _leaves(source: _Lines, manifest: Manifest, verifier: LogVerifier) -> Leaves
     return leaves
 
 
-def _skip_to_start(source: _Lines, manifest: Manifest, place: int) -> None:
+def _skip_to_start(
+    source: _Lines, manifest: Manifest, starts: Mapping[tuple[str, str, int], int], place: int
+) -> None:
     """After a log that failed: go to where one of those from `place` on begins."""
-    starts = {(one.domain, one.agent, one.after + 1) for one in manifest.stretches[place:]}
     while source.next is not None:
         if is_envelope(source.next):
             try:
                 leaves = read_leaves(_content(source.next), manifest.key)
             except EnvelopeInvalid:
                 leaves = None
-            if leaves is not None and (leaves.domain, leaves.agent, leaves.first) in starts:
+            if leaves and starts.get((leaves.domain, leaves.agent, leaves.first), -1) >= place:
                 return
         source.take()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mesh.evidence.canonical import canonical
 from mesh.evidence.envelopes import (
     EnvelopeInvalid,
     Sign,
@@ -13,11 +14,23 @@ from mesh.evidence.envelopes import (
     read_line,
     signed_line,
 )
-from mesh.evidence.merkle import HASH_BYTES, Frontier
+from mesh.evidence.fields import (
+    ODD,
+    agent_of,
+    domain_of,
+    hashes_of,
+    in_short,
+    key_of,
+    number_of,
+    numbers_of,
+    text_of,
+)
+from mesh.evidence.merkle import Frontier
 from mesh.times import parse_rfc3339, rfc3339_micros
 
 MANIFEST_TYPE = "application/vnd.meshwarden.export.v1+json"
 LEAVES_TYPE = "application/vnd.meshwarden.leaves.v1+json"
+_YEARS = range(2000, 3000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +106,12 @@ class Leaves:
 
 def manifest_line(manifest: Manifest, sign: Sign) -> bytes:
     """The manifest, signed, as a line without its end."""
-    document = {
-        "key": encode_bytes(manifest.key),
-        "time": rfc3339_micros(manifest.time),
-        "selection": _selection(manifest.selection),
-        "logs": [_stretch(stretch) for stretch in manifest.stretches],
-    }
-    return signed_line(MANIFEST_TYPE, document, manifest.key, sign)
+    return signed_line(MANIFEST_TYPE, _manifest(manifest), manifest.key, sign)
 
 
 def leaves_line(leaves: Leaves, key: bytes, sign: Sign) -> bytes:
     """The leaves, signed, as a line without its end."""
-    document = {
-        "domain": leaves.domain,
-        "agent": leaves.agent,
-        "first": leaves.first,
-        "hashes": encode_bytes(b"".join(leaves.hashes)),
-        "whole": _ranges(leaves.whole),
-        "selection": _selection(leaves.selection),
-        "checkpoints": list(leaves.checkpoints),
-    }
-    return signed_line(LEAVES_TYPE, document, key, sign)
+    return signed_line(LEAVES_TYPE, _leaves(leaves), key, sign)
 
 
 def read_manifest(line: bytes) -> Manifest:
@@ -122,13 +120,21 @@ def read_manifest(line: bytes) -> Manifest:
     try:
         document = json.loads(read.payload)
         manifest = Manifest(
-            key=decode_bytes(document["key"]),
-            time=parse_rfc3339(document["time"]),
+            key=key_of(document["key"]),
+            time=_made(document["time"]),
             selection=_read_selection(document["selection"]),
             stretches=tuple(_read_stretch(part) for part in document["logs"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise EnvelopeInvalid(f"its payload is no manifest: {error}") from error
+        names = [stretch.name for stretch in manifest.stretches]
+        if len(set(names)) < len(names):
+            raise ValueError("a log is in it twice")
+        if not all(manifest.selection.names(*name.split("/")) for name in names):
+            raise ValueError("a log is in it that is not selected")
+        same = canonical(_manifest(manifest)) == read.payload
+    except ODD as error:
+        raise EnvelopeInvalid(f"its payload is no manifest: {in_short(error)}") from error
+    if not same:
+        raise EnvelopeInvalid("its payload is no manifest in its one form")
     read.check(manifest.key)
     return manifest
 
@@ -139,17 +145,43 @@ def read_leaves(line: bytes, key: bytes) -> Leaves:
     read.check(key)
     try:
         document = json.loads(read.payload)
-        return Leaves(
-            domain=document["domain"],
-            agent=document["agent"],
-            first=int(document["first"]),
-            hashes=_hashes(decode_bytes(document["hashes"])),
-            whole=tuple(n for first, last in document["whole"] for n in range(first, last + 1)),
+        first, hashes = number_of(document["first"]), hashes_of(decode_bytes(document["hashes"]))
+        leaves = Leaves(
+            domain=domain_of(document["domain"]),
+            agent=agent_of(document["agent"]),
+            first=first,
+            hashes=hashes,
+            whole=numbers_of(document["whole"], first, first + len(hashes) - 1),
             selection=_read_selection(document["selection"]),
-            checkpoints=tuple(document["checkpoints"]),
+            checkpoints=tuple(text_of(note) for note in document["checkpoints"]),
         )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise EnvelopeInvalid(f"its payload is no list of hashes: {error}") from error
+        same = canonical(_leaves(leaves)) == read.payload
+    except ODD as error:
+        raise EnvelopeInvalid(f"its payload is no list of hashes: {in_short(error)}") from error
+    if not same:
+        raise EnvelopeInvalid("its payload is no list of hashes in its one form")
+    return leaves
+
+
+def _manifest(manifest: Manifest) -> dict[str, object]:
+    return {
+        "key": encode_bytes(manifest.key),
+        "time": rfc3339_micros(manifest.time),
+        "selection": _selection(manifest.selection),
+        "logs": [_stretch(stretch) for stretch in manifest.stretches],
+    }
+
+
+def _leaves(leaves: Leaves) -> dict[str, object]:
+    return {
+        "domain": leaves.domain,
+        "agent": leaves.agent,
+        "first": leaves.first,
+        "hashes": encode_bytes(b"".join(leaves.hashes)),
+        "whole": _ranges(leaves.whole),
+        "selection": _selection(leaves.selection),
+        "checkpoints": list(leaves.checkpoints),
+    }
 
 
 def _stretch(stretch: Stretch) -> dict[str, object]:
@@ -167,19 +199,19 @@ def _stretch(stretch: Stretch) -> dict[str, object]:
 
 def _read_stretch(part: Mapping[str, object]) -> Stretch:
     nodes, notes = part["frontier"], part["checkpoints"]
-    after, until = part["after"], part["until"]
+    after, until = number_of(part["after"]), number_of(part["until"])
     if not (isinstance(nodes, list) and isinstance(notes, list)):
         raise TypeError("frontier and checkpoints are lists")
-    if not (isinstance(after, int) and isinstance(until, int) and until >= after):
-        raise TypeError("after and until are numbers in this order")
+    if until < after:
+        raise ValueError("after and until are numbers in this order")
     return Stretch(
-        domain=str(part["domain"]),
-        agent=str(part["agent"]),
-        public_key=decode_bytes(part["public_key"]),
+        domain=domain_of(part["domain"]),
+        agent=agent_of(part["agent"]),
+        public_key=key_of(part["public_key"]),
         frontier=Frontier(after, tuple(decode_bytes(node) for node in nodes)),
         until=until,
-        checkpoints=tuple(str(note) for note in notes),
-        problem=str(part["problem"]),
+        checkpoints=tuple(text_of(note) for note in notes),
+        problem=text_of(part["problem"]),
     )
 
 
@@ -192,25 +224,33 @@ def _selection(selection: Selection) -> dict[str, object]:
     }
 
 
-def _read_selection(part: Mapping[str, str | None]) -> Selection:
-    return Selection(
-        part["domain"], part["agent"], _instant(part["since"]), _instant(part["before"])
+def _read_selection(part: Mapping[str, object]) -> Selection:
+    domain, agent = part["domain"], part["agent"]
+    selection = Selection(
+        None if domain is None else domain_of(domain),
+        None if agent is None else agent_of(agent),
+        _instant(part["since"]),
+        _instant(part["before"]),
     )
+    if selection.since and selection.before and selection.since >= selection.before:
+        raise ValueError("`since` is not before `before`")
+    return selection
 
 
 def _written(instant: datetime | None) -> str | None:
     return None if instant is None else rfc3339_micros(instant)
 
 
-def _instant(text: str | None) -> datetime | None:
-    return None if text is None else parse_rfc3339(text)
+def _instant(text: object) -> datetime | None:
+    return None if text is None else parse_rfc3339(text_of(text))
 
 
-def _hashes(packed: bytes) -> tuple[bytes, ...]:
-    if not packed or len(packed) % HASH_BYTES:
-        raise ValueError(f"hashes have {HASH_BYTES} bytes each")
-    starts = range(0, len(packed), HASH_BYTES)
-    return tuple(packed[at : at + HASH_BYTES] for at in starts)
+def _made(text: object) -> datetime:
+    """When a manifest was made."""
+    made = parse_rfc3339(text_of(text))
+    if made.year not in _YEARS:
+        raise ValueError(f"no export is made in the year {made.year}")
+    return made
 
 
 def _ranges(numbers: Iterable[int]) -> list[list[int]]:

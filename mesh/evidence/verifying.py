@@ -91,6 +91,7 @@ class LogVerifier:
         self._signed: dict[int, Checkpoint] = {}
         self._notes: dict[int, str] = {}
         self._head = ""
+        self._said: list[str] = []
         self.finding: Finding | None = None
         self.sign_for((*stretch.checkpoints, *heads))
         self._compare()
@@ -137,7 +138,9 @@ class LogVerifier:
         try:
             event = decode_event(record)
             same = encode_event(event) == record
-        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        except (
+            AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError,
+        ):  # fmt: skip
             self.fail(Wrong.RECORD, sequence, "the bytes are no record of an event", line)
             return
         if not same or event.sequence != sequence or event.source != self._source:
@@ -163,6 +166,10 @@ class LogVerifier:
         """Name the whole log; the first finding stays."""
         if self.finding is None:
             self.finding = Finding(wrong, message, self.stretch.name)
+
+    def remark(self, text: str) -> None:
+        """Say something of the log that is not wrong."""
+        self._said.append(text)
 
     def finish(self) -> Verdict:
         """The verdict, once everything of the stretch was given or something failed."""
@@ -207,6 +214,9 @@ class LogVerifier:
 
     def _remarks(self) -> Iterable[str]:
         until = self.stretch.until
+        if self.finding is None and until > self._records:
+            yield f"whole {self._records:,} of {until:,}, of the rest the hashes alone"
+        yield from self._said
         if self.finding is None and until > self._proven:
             yield f"{_records(until - self._proven)} at the end not signed for yet"
         ahead = max(self._signed, default=0)

@@ -156,7 +156,11 @@ def tamper(count: int, seed: int) -> Counter[str]:
     rng = random.Random(seed)  # noqa: S311 - a seeded series
     exports = [
         LINES,
-        export([BOOKINGS, FLEET], Shape(piece=4, after=4, whole_from=6, sizes=(6, 9))),
+        export(
+            [BOOKINGS, FLEET],
+            Shape(piece=4, after=4, whole_from=6, sizes=(6, 9)),
+            selection=Selection(since=BASE),
+        ),
         export([FLEET], Shape(piece=300)),
     ]
     other = export([BOOKINGS, FLEET], Shape(piece=5, whole_from=3), selection=Selection(since=BASE))

@@ -167,9 +167,9 @@ def test_a_log_is_shorter_than_what_the_auditor_saw_before() -> None:
     shorter = replace(BOOKINGS, records=BOOKINGS.records[:8])
     lines = export([shorter], SHAPE)
     trust = Trust(heads={BOOKINGS.name: BOOKINGS.note(12)})
-    assert verify_export(lines, trust).first is None
-    finding = found(lines, trust, latest=True)
-    assert (finding.wrong, finding.first, finding.last) == (Wrong.TRUNCATED, 9, 12)
+    for latest in (False, True):
+        finding = found(lines, trust, latest=latest)
+        assert (finding.wrong, finding.first, finding.last) == (Wrong.TRUNCATED, 9, 12)
 
 
 def test_a_log_is_another_one_than_what_the_auditor_saw_before() -> None:
@@ -186,29 +186,30 @@ def test_a_log_that_the_auditor_knows_is_gone() -> None:
         Trust(agents={BOOKINGS.name: fingerprint(BOOKINGS.public_key)}),
         Trust(heads={BOOKINGS.name: BOOKINGS.note(3)}),
     ):
-        finding = found(lines, trust, latest=True)
-        assert (finding.wrong, finding.log) == (Wrong.MISSING, BOOKINGS.name)
-        assert verify_export(lines, trust).first is None
+        for latest in (False, True):
+            finding = found(lines, trust, latest=latest)
+            assert (finding.wrong, finding.log) == (Wrong.MISSING, BOOKINGS.name)
     narrow = export([FLEET], SHAPE, selection=Selection(domain="fleet"))
     assert verify_export(narrow, trust, latest=True).first is None
 
 
 def test_a_window_of_a_log_is_verified_from_its_frontier() -> None:
     shape = Shape(piece=3, after=5, whole_from=8, sizes=(6, 9))
-    verdict = verify_export(export([BOOKINGS], shape))
+    since = Selection(since=BASE)
+    verdict = verify_export(export([BOOKINGS], shape, selection=since))
     assert verdict.first is None
     assert (verdict.logs[0].records, verdict.logs[0].proven) == (4, 12)
     wrong = replace(stretch(BOOKINGS, shape), frontier=FLEET.frontier(5))
-    finding = found(export([BOOKINGS], shape, [wrong]))
+    finding = found(export([BOOKINGS], shape, [wrong], since))
     assert (finding.wrong, finding.first, finding.last) == (Wrong.FORK, 6, 6)
 
 
 def test_a_log_without_records_of_the_window_still_has_its_checkpoint_compared() -> None:
-    shape = Shape(after=12)
-    assert verify_export(export([BOOKINGS], shape)).first is None
+    shape, since = Shape(after=12), Selection(since=BASE)
+    assert verify_export(export([BOOKINGS], shape, selection=since)).first is None
     other = log(BOOKINGS.name, 12, " of the other story")
     wrong = replace(stretch(BOOKINGS, shape), frontier=other.frontier(12))
-    assert found(export([BOOKINGS], shape, [wrong])).wrong is Wrong.FORK
+    assert found(export([BOOKINGS], shape, [wrong], since)).wrong is Wrong.FORK
 
 
 def test_an_export_of_no_logs_has_a_manifest() -> None:
