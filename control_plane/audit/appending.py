@@ -1,11 +1,12 @@
 """Storing an agent's evidence: each event once, in order, with all that it is found by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from control_plane.agreements import store as agreements
 from control_plane.agreements.store import AgreementRead
 from control_plane.audit import claims, reads_store, rules, store, witnessing
+from control_plane.audit.arrivals import AgentName
 from control_plane.database import Transaction
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import merged
@@ -54,10 +55,24 @@ def add_new_events(
     store.add_events(tx, domain, agent, new, now)
     witnessing.grow(tx, domain, agent, new, now)
     events = [one.event for one in new]
+    new_ones = {event.sequence for event in events}
+    index_events(tx, AgentName(domain, agent), events, new_ones, now, vault)
+
+
+def index_events(
+    tx: Transaction,
+    name: AgentName,
+    events: Sequence[UsageEvent],
+    new: Collection[int],
+    now: datetime,
+    vault: Vault,
+) -> None:
+    """Index events, and tell of those that are new what there is to tell."""
+    domain, agent = name.domain, name.agent
     opened = vault.open(tx, domain, agent, events)
     actors = {event: claims.actor_of(personal) for event, personal in opened.items()}
     _index_reads(tx, domain, agent, [event for event in events if event.type.is_read], actors)
-    _index_names(tx, domain, agent, events, now)
+    _index_names(tx, domain, agent, events, new, now)
 
 
 def _index_reads(
@@ -80,7 +95,12 @@ def _index_reads(
 
 
 def _index_names(
-    tx: Transaction, domain: str, agent: str, events: Sequence[UsageEvent], now: datetime
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    events: Sequence[UsageEvent],
+    new: Collection[int],
+    now: datetime,
 ) -> None:
     named = {name for event in events for name in claims.named_agreements(event)}
     own = agreements.own(tx, domain, {name for name in named if rules.is_id(name)})
@@ -90,6 +110,7 @@ def _index_names(
         for name in claims.used_agreements(event, own)
     ]
     agreements.note_reads(tx, domain, agent, uses)
+    events = [event for event in events if event.sequence in new]
     told = [claims.change_of(e, domain, agent) for e in events if not e.type.is_read]
     suspicions = [claims.suspicion_of(event, domain, agent, own, now) for event in events]
     timeline.record_changes(tx, [*told, *(one for one in suspicions if one is not None)])

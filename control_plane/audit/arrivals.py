@@ -8,7 +8,7 @@ from functools import lru_cache
 from control_plane.audit import rules
 from mesh.errors import EvidenceInvalid
 from mesh.evidence.cloudevents import decode_kafka
-from mesh.evidence.codec import Recorded, decode_event
+from mesh.evidence.codec import Recorded
 from mesh.names import is_hyphenated, is_name
 
 _MOST_CHARS = 200
@@ -68,6 +68,7 @@ class Waiting:
     name: AgentName
     count: int
     since: datetime
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +81,28 @@ class Gap:
 
 @dataclass(slots=True)
 class Sorted:
-    """What is to be done with an agent's arrivals."""
+    """What is to be done with an agent's arrivals; `others` are not taken, but may be right."""
 
     new: list[Recorded] = field(default_factory=list)
     ahead: list[Recorded] = field(default_factory=list)
     late: list[Recorded] = field(default_factory=list)
+    others: list[Recorded] = field(default_factory=list)
     repeated: int = 0
     refused: list[Refused] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is there of an agent: up to `stored`, records of old sequences, records kept."""
+    """What is there of an agent: up to `stored`, records of the arrived sequences, ids.
+
+    `reach` is how far its log can be, and `room` how many more may be kept beyond `witnessed`.
+    """
 
     stored: int
-    old: Mapping[int, bytes]
-    held: Mapping[int, bytes]
+    witnessed: int
+    reach: int
+    room: int
+    records: Mapping[int, bytes]
     ids: Mapping[str, int]
 
 
@@ -110,31 +117,46 @@ def read_arrival(record: TopicRecord) -> tuple[AgentName, Arrival]:
 
 
 def sort(arrivals: Iterable[Arrival], known: Known) -> Sorted:
-    """Sort one agent's arrivals. Whoever comes first under a sequence or an id, stays."""
+    """Sort one agent's arrivals. Whoever comes first under a sequence or an id, stays for now."""
     found = Sorted()
-    held = {
-        sequence: Recorded(decode_event(record), record) for sequence, record in known.held.items()
-    }
-    ids = {**known.ids, **{one.event.id: sequence for sequence, one in held.items()}}
-    fresh: dict[int, Recorded] = {}
+    ids = dict(known.ids)
+    fresh: dict[int, Arrival] = {}
     for arrival in arrivals:
         event = arrival.event.event
         sequence = event.sequence
-        twin = known.old.get(sequence) or known.held.get(sequence)
+        twin = known.records.get(sequence)
         if twin is None and sequence in fresh:
-            twin = fresh[sequence].record
+            twin = fresh[sequence].event.record
         if twin is not None:
             _compare(found, arrival, twin)
+        elif sequence > known.reach:
+            problem = f"event {sequence} is beyond what the agent can have written by now"
+            found.refused.append(arrival.brought.refused(f"{problem}, {known.reach}"))
         elif ids.setdefault(event.id, sequence) != sequence:
             problem = f"event {sequence} has the id of event {ids[event.id]}; ids are unique"
             found.refused.append(arrival.brought.refused(problem))
+            found.others.append(arrival.event)
         else:
-            fresh[sequence] = arrival.event
-    found.new = run_after(known.stored, {**held, **fresh})
+            fresh[sequence] = arrival
+    events = {sequence: fresh[sequence].event for sequence in sorted(fresh)}
+    found.new = run_after(known.stored, events)
     last = known.stored + len(found.new)
-    found.ahead = [fresh[sequence] for sequence in sorted(fresh) if sequence > last]
-    found.late = [fresh[sequence] for sequence in sorted(fresh) if sequence <= known.stored]
+    found.late = [one for sequence, one in events.items() if sequence <= known.stored]
+    for sequence, one in events.items():
+        if last < sequence <= known.witnessed:
+            found.ahead.append(one)
+        elif sequence > max(last, known.witnessed):
+            _hold(found, fresh[sequence], known.room)
     return found
+
+
+def _hold(found: Sorted, arrival: Arrival, room: int) -> None:
+    """Keep what no checkpoint covers yet, as long as there is room for such."""
+    if len(found.ahead) < room:
+        found.ahead.append(arrival.event)
+        return
+    problem = f"event {arrival.event.event.sequence} came before others, and too many are kept"
+    found.refused.append(arrival.brought.refused(problem))
 
 
 def run_after(stored: int, events: Mapping[int, Recorded]) -> list[Recorded]:
@@ -149,6 +171,7 @@ def _compare(found: Sorted, arrival: Arrival, twin: bytes) -> None:
     if arrival.event.record == twin:
         found.repeated += 1
         return
+    found.others.append(arrival.event)
     problem = f"another event is stored under sequence {arrival.event.event.sequence}"
     found.refused.append(arrival.brought.refused(f"{problem}; the log was forked or edited"))
 

@@ -1,13 +1,14 @@
 """Storing what a topic brings: each event once, in the order of its log, never stuck at one."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from control_plane.audit import arrivals, store, topic_store
+from control_plane.audit import arrivals, store, topic_store, tree_store
 from control_plane.audit.appending import add_new_events
 from control_plane.audit.arrivals import AgentName, Arrival, Gap, Known, Refused, TopicRecord
+from control_plane.audit.reindexing import add_late_events
 from control_plane.database import Transaction
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change
@@ -18,6 +19,7 @@ from mesh.evidence.codec import Recorded, decode_event
 log = logging.getLogger(__name__)
 
 ACTOR = "service:meshwarden"
+_AT_ONCE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Patience:
 
     time: timedelta = timedelta(seconds=60)
     events: int = 5_000
+    # How far beyond what is stored, and what the agent signed, its events may be.
+    reach: int = 100_000
 
 
 class Indexing:
@@ -67,20 +71,24 @@ class Indexing:
         return [
             one.name
             for one in topic_store.waiting(tx)
-            if one.since + self._patience.time <= now or one.count > self._patience.events
+            if (one.since + self._patience.time <= now or one.count > self._patience.events)
+            and one.first <= _witnessed(tx, one.name)
         ]
 
     def skip_missing(self, tx: Transaction, name: AgentName, now: datetime) -> Gap | None:
-        """Go on behind the events that did not come, and tell that they are missing."""
+        """Go on behind the events that did not come, and tell that they are missing.
+
+        Only what the agent signed is known to exist: nothing is missing before what it did not.
+        """
         stored = store.stored_sequence(tx, name.domain, name.agent)
-        held = _decoded(topic_store.held(tx, name))
-        if not held:
+        first = next((sequence for sequence, _ in topic_store.held(tx, name)), None)
+        if first is None or first > _witnessed(tx, name):
             return None
-        gap = Gap(stored + 1, min(held) - 1)
+        gap = Gap(stored + 1, first - 1)
         topic_store.add_gap(tx, name, gap, now)
         summary = f"events {gap.first} to {gap.last} of {name} never came; what follows is stored"
         timeline.record_change(tx, _alarm("evidence.missing", name, summary, now))
-        self._store_run(tx, name, arrivals.run_after(gap.last, held), now)
+        self._store_run(tx, name, gap.last, [], now)
         return gap
 
     def _check_enrolled(self, tx: Transaction, name: AgentName) -> None:
@@ -92,42 +100,65 @@ class Indexing:
     def _take_of(
         self, tx: Transaction, name: AgentName, arrived: Sequence[Arrival], now: datetime
     ) -> int:
-        found = arrivals.sort(arrived, _known(tx, name, arrived))
-        self._store_run(tx, name, found.new, now)
+        known = self._known(tx, name, arrived)
+        found = arrivals.sort(arrived, known)
         topic_store.hold(tx, name, found.ahead, now)
+        stored = self._store_run(tx, name, known.stored, found.new, now)
         if found.late:
-            # It is evidence, but what it would have been found by is past: a rebuild finds it.
-            store.add_events(tx, name.domain, name.agent, found.late, now)
+            add_late_events(tx, name.domain, name.agent, found.late, now, self._vault)
             summary = f"{len(found.late)} events of {name} that were missing came late"
             timeline.record_change(tx, _alarm("evidence.late", name, summary, now))
         _report(tx, name, found.refused, now)
-        return len(found.new) + len(found.late)
+        return stored + len(found.late)
 
     def _store_run(
-        self, tx: Transaction, name: AgentName, run: Sequence[Recorded], now: datetime
-    ) -> None:
+        self, tx: Transaction, name: AgentName, last: int, new: Sequence[Recorded], now: datetime
+    ) -> int:
+        """Store what follows, and what was kept and follows that; how many events that is."""
+        run, first = [*new], last
+        for sequence, record in topic_store.held(tx, name, last + len(run)):
+            if sequence != last + len(run) + 1:
+                break
+            run.append(Recorded(decode_event(record), record))
+            if len(run) >= _AT_ONCE:
+                last = self._store(tx, name, run, now)
+                run = []
         if run:
-            add_new_events(tx, name.domain, name.agent, run, now, self._vault)
-            topic_store.release(tx, name, run[-1].event.sequence)
+            last = self._store(tx, name, run, now)
+        return last - first
+
+    def _store(
+        self, tx: Transaction, name: AgentName, run: Sequence[Recorded], now: datetime
+    ) -> int:
+        add_new_events(tx, name.domain, name.agent, run, now, self._vault)
+        last = run[-1].event.sequence
+        topic_store.release(tx, name, last)
+        return last
+
+    def _known(self, tx: Transaction, name: AgentName, arrived: Sequence[Arrival]) -> Known:
+        domain, agent = name.domain, name.agent
+        stored, witnessed = store.stored_sequence(tx, domain, agent), _witnessed(tx, name)
+        events = [one.event.event for one in arrived]
+        sequences = [event.sequence for event in events]
+        kept = topic_store.held_ids(tx, name)
+        beyond = sum(sequence > witnessed for sequence in kept.values())
+        old = [sequence for sequence in sequences if sequence <= stored]
+        return Known(
+            stored=stored,
+            witnessed=witnessed,
+            reach=max(stored, witnessed) + self._patience.reach,
+            room=4 * self._patience.events - beyond,
+            records={
+                **topic_store.held_of(tx, name, sequences if kept else []),
+                **(store.stored_events(tx, domain, agent, old) if old else {}),
+            },
+            ids={**kept, **store.stored_ids(tx, domain, agent, [event.id for event in events])},
+        )
 
 
-def _known(tx: Transaction, name: AgentName, arrived: Sequence[Arrival]) -> Known:
-    domain, agent = name.domain, name.agent
-    stored = store.stored_sequence(tx, domain, agent)
-    events = [one.event.event for one in arrived]
-    old = [event.sequence for event in events if event.sequence <= stored]
-    return Known(
-        stored=stored,
-        old=store.stored_events(tx, domain, agent, old) if old else {},
-        held=topic_store.held(tx, name),
-        ids=store.stored_ids(tx, domain, agent, [event.id for event in events]),
-    )
-
-
-def _decoded(records: Mapping[int, bytes]) -> dict[int, Recorded]:
-    return {
-        sequence: Recorded(decode_event(record), record) for sequence, record in records.items()
-    }
+def _witnessed(tx: Transaction, name: AgentName) -> int:
+    """Up to which event the agent has signed its log."""
+    return tree_store.find(tx, name.domain, name.agent).witnessed_size
 
 
 def _report(

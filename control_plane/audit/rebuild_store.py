@@ -1,5 +1,7 @@
 """Forgetting what was made of an agent's log, so that it can be made again."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete, or_, update
 from sqlmodel import col, select
 
@@ -11,6 +13,7 @@ from control_plane.audit.reads_store import DatasetReadRow
 from control_plane.audit.store import ReceiptRow, UsageEventRow
 from control_plane.audit.topic_store import HeldEventRow, LogGapRow, RefusedRecordRow
 from control_plane.audit.tree_store import LogRow, TileRow
+from control_plane.bulk import among
 from control_plane.database import Transaction
 from control_plane.timeline.tables import EntryProductRow, EntryRow
 
@@ -50,6 +53,31 @@ def forget_log(tx: Transaction, name: AgentName) -> None:
         .where(col(CheckpointRow.domain) == domain, col(CheckpointRow.agent) == agent)
         .values(standing=Standing.PENDING)
     )
+
+
+def forget_receipts(tx: Transaction, domain: str, agent: str, receipts: Sequence[str]) -> None:
+    """Drop what an agent's receipts are found by; their events stay."""
+    own = (
+        (col(EntryRow.kind) == "read")
+        & (col(EntryRow.domain) == domain)
+        & (col(EntryRow.agent) == agent)
+        & among(tx, col(EntryRow.reference), receipts)
+    )
+    entries = select(EntryRow.id).where(own)
+    tx.execute(delete(EntryProductRow).where(col(EntryProductRow.entry).in_(entries)))
+    tx.execute(delete(EntryRow).where(own))
+    for row, receipt in (
+        (ReceiptRow, col(ReceiptRow.id)),
+        (DatasetReadRow, col(DatasetReadRow.receipt)),
+        (AgreementReadRow, col(AgreementReadRow.receipt)),
+    ):
+        tx.execute(
+            delete(row).where(
+                col(row.domain) == domain,
+                col(row.agent) == agent,
+                among(tx, receipt, receipts),
+            )
+        )
 
 
 def forget_refused(tx: Transaction, topic: str) -> None:

@@ -48,3 +48,14 @@ def of_receipt(tx: Transaction, receipt: Receipt) -> dict[int, bytes]:
         .order_by(col(UsageEventRow.sequence))
     )
     return {sequence: bytes(document) for sequence, document in rows}
+
+
+def first_after(tx: Transaction, domain: str, agent: str, sequence: int) -> int | None:
+    """The first record after one that is stored; None without any."""
+    return tx.exec(
+        select(func.min(UsageEventRow.sequence)).where(
+            UsageEventRow.domain == domain,
+            UsageEventRow.agent == agent,
+            UsageEventRow.sequence > sequence,
+        )
+    ).one()

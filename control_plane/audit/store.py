@@ -153,6 +153,22 @@ def events_of(tx: Transaction, receipt: Receipt) -> list[UsageEvent]:
     return [decode_event(row.document) for row in rows]
 
 
+def events_of_receipts(
+    tx: Transaction, domain: str, agent: str, receipts: Sequence[str]
+) -> list[UsageEvent]:
+    """The events of an agent's receipts by sequence."""
+    rows = tx.exec(
+        select(UsageEventRow.document)
+        .where(
+            UsageEventRow.domain == domain,
+            UsageEventRow.agent == agent,
+            among(tx, col(UsageEventRow.receipt), receipts),
+        )
+        .order_by(col(UsageEventRow.sequence))
+    )
+    return [decode_event(document) for document in rows]
+
+
 def count_receipts(tx: Transaction) -> int:
     """How many receipts are stored."""
     return tx.exec(select(func.count()).select_from(ReceiptRow)).one()

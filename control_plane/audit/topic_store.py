@@ -1,15 +1,19 @@
 """The tables of reading a topic: where it stands, what waits, what is missing, what was refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, delete, func, update
+from sqlalchemy import BigInteger, Column, case, delete, func, update
+from sqlalchemy import select as select_columns
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.arrivals import AgentName, Gap, Refused, Waiting
 from control_plane.bulk import insert_rows
 from control_plane.database import Instant, Transaction
-from mesh.evidence.codec import Recorded
+from mesh.evidence.codec import LONGEST_TAIL, Recorded, place_of
+
+# Of the records that are kept, so many are looked at together.
+_AT_ONCE = 200
 
 
 class TopicPositionRow(SQLModel, table=True):
@@ -102,11 +106,49 @@ def hold(tx: Transaction, name: AgentName, events: Sequence[Recorded], now: date
     insert_rows(tx, HeldEventRow, rows)
 
 
-def held(tx: Transaction, name: AgentName) -> dict[int, bytes]:
-    """The records that are kept of an agent, by sequence."""
+def held(tx: Transaction, name: AgentName, after: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The records that are kept of an agent after a sequence, in order, few at a time."""
+    while True:
+        rows = tx.exec(
+            select(HeldEventRow.sequence, HeldEventRow.document)
+            .where(
+                HeldEventRow.domain == name.domain,
+                HeldEventRow.agent == name.agent,
+                HeldEventRow.sequence > after,
+            )
+            .order_by(col(HeldEventRow.sequence))
+            .limit(_AT_ONCE)
+        ).all()
+        for sequence, document in rows:
+            yield sequence, bytes(document)
+        if len(rows) < _AT_ONCE:
+            return
+        after = rows[-1][0]
+
+
+def held_ids(tx: Transaction, name: AgentName) -> dict[str, int]:
+    """The sequences of the events that are kept of an agent, by id."""
+    size = func.length(HeldEventRow.document)
+    tail = func.substr(
+        HeldEventRow.document, case((size > LONGEST_TAIL, size - LONGEST_TAIL + 1), else_=1)
+    )
+    rows = tx.exec(
+        select(HeldEventRow.sequence, tail).where(
+            HeldEventRow.domain == name.domain, HeldEventRow.agent == name.agent
+        )
+    )
+    return {place_of(bytes(end)).id: sequence for sequence, end in rows}
+
+
+def held_of(tx: Transaction, name: AgentName, sequences: Sequence[int]) -> dict[int, bytes]:
+    """The records that are kept under those sequences."""
+    if not sequences:
+        return {}
     rows = tx.exec(
         select(HeldEventRow.sequence, HeldEventRow.document).where(
-            HeldEventRow.domain == name.domain, HeldEventRow.agent == name.agent
+            HeldEventRow.domain == name.domain,
+            HeldEventRow.agent == name.agent,
+            col(HeldEventRow.sequence).in_(sequences),
         )
     )
     return dict(rows.all())
@@ -125,15 +167,16 @@ def release(tx: Transaction, name: AgentName, last: int) -> None:
 
 def waiting(tx: Transaction) -> list[Waiting]:
     """The agents of which something is kept: how much, and since when."""
-    rows = tx.exec(
-        select(
-            HeldEventRow.domain,
-            HeldEventRow.agent,
+    rows = tx.execute(
+        select_columns(
+            col(HeldEventRow.domain),
+            col(HeldEventRow.agent),
             func.count(),
             func.min(HeldEventRow.arrived),
+            func.min(HeldEventRow.sequence),
         ).group_by(col(HeldEventRow.domain), col(HeldEventRow.agent))
     )
-    return [Waiting(AgentName(row[0], row[1]), row[2], row[3]) for row in rows]
+    return [Waiting(AgentName(row[0], row[1]), *row[2:]) for row in rows]
 
 
 def add_gap(tx: Transaction, name: AgentName, gap: Gap, now: datetime) -> None:

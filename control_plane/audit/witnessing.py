@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from control_plane.audit import checkpoint_store, tree_store
+from control_plane.audit import checkpoint_store, record_store, tree_store
 from control_plane.audit.checkpoint_store import KeptCheckpoint
 from control_plane.audit.heads import Acceptance, Standing, accept_checkpoint
 from control_plane.audit.tiles import TreeDamaged, grown
@@ -19,9 +19,11 @@ from mesh.evidence.checkpoints import (
     open_checkpoint,
     read_checkpoint,
 )
-from mesh.evidence.codec import Recorded
+from mesh.evidence.codec import Recorded, decode_event
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.evidence.merkle import frontier_at, leaf_hash
+
+_AT_ONCE = 1_000
 
 
 def grow(
@@ -62,6 +64,27 @@ def grow(
         log, frontier=frontier, verified_size=verified, unfinished=unfinished, arrival=now
     )
     _tell(tx, log, now, problem)
+
+
+def catch_up(tx: Transaction, domain: str, agent: str, now: datetime) -> None:
+    """Let the tree go on where records that were missing are stored by now."""
+    log = tree_store.find(tx, domain, agent)
+    last = log.size
+    while records := record_store.documents(tx, domain, agent, last + 1, last + _AT_ONCE):
+        run: list[Recorded] = []
+        while (record := records.get(last + 1)) is not None:
+            run.append(Recorded(decode_event(record), record))
+            last += 1
+        if not run:
+            break
+        if _is_gap(log.problem, log.size):
+            log = replace(log, problem="")
+            tree_store.put(tx, log)
+        grow(tx, domain, agent, run, now)
+    log = tree_store.find(tx, domain, agent)
+    later = record_store.first_after(tx, domain, agent, log.size)
+    if later is not None and not log.problem:
+        tree_store.put(tx, replace(log, problem=_gap(log.size + 1, later - 1)))
 
 
 def witness(
@@ -136,6 +159,12 @@ def _gap(first: int, last: int) -> str:
         f"records {first:,} to {last:,} are missing, so what follows can't be compared with what"
         " the agent signed"
     )
+
+
+def _is_gap(problem: str, size: int) -> bool:
+    """Whether a problem is that the records after a size are missing."""
+    start, end = _gap(size + 1, 0).split(" to 0 ")
+    return problem.startswith(f"{start} to ") and problem.endswith(end)
 
 
 def _ahead(log: StoredLog, sequence: int) -> str:

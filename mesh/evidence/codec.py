@@ -16,7 +16,7 @@ _TAIL = re.compile(
     rb',"id":"([^"\\]*)","receipt":"([^"\\]*)","sequence":([0-9]+)'
     rb',"source":"[^"\\]*","time":"[^"\\]*","type":"([^"\\]*)"\}\Z'
 )
-_LONGEST_TAIL = 1_000
+LONGEST_TAIL = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Place:
 
 
 def encode_event(event: UsageEvent) -> bytes:
-    """The event's record. Raises ValueError for data that JSON can't hold, or that nests too deep."""
+    """The event's record. Raises ValueError for data that JSON can't hold or that is too deep."""
     _check_depth(event.data)
     return Draft(
         event.id, event.source, event.type, event.time, event.receipt, canonical(event.data)
@@ -107,7 +107,7 @@ def _check_depth(data: object) -> None:
 
 def place_of(record: bytes) -> Place:
     """Where a record stands, without reading its data. Raises ValueError when it is none."""
-    found = _TAIL.search(record[-_LONGEST_TAIL:])
+    found = _TAIL.search(record[-LONGEST_TAIL:])
     if found is None:
         raise ValueError("the bytes are no record of an event")
     event_id, receipt, sequence, kind = found.groups()

@@ -2,16 +2,19 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlalchemy import Engine
 
-from control_plane.audit import store, topic_store
+from control_plane.audit import store, topic_store, tree_store
 from control_plane.audit.arrivals import AgentName, Gap, TopicRecord
 from control_plane.audit.indexing import Indexing, Patience
+from control_plane.audit.witnessing import witness
 from control_plane.database import Database, Transaction, migrate, open_sqlite
 from control_plane.outbox import store as outbox
 from control_plane.outbox.rules import to_kafka
@@ -19,13 +22,17 @@ from control_plane.postgres import open_postgres
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change, Sight, Wanted
 from control_plane.vault.vault import Vault
+from mesh.evidence.checkpoints import Checkpoint, sign_checkpoint
 from mesh.evidence.cloudevents import USAGE_TOPIC, encode_kafka
 from mesh.evidence.codec import encode_event
 from mesh.evidence.events import EventType, UsageEvent, agent_source
+from mesh.evidence.merkle import Frontier, leaf_hash
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 BOOKINGS, FLEET = AgentName("bookings", "bookings-1"), AgentName("fleet", "fleet-1")
-PATIENCE = Patience(timedelta(seconds=60), 20)
+PATIENCE = Patience(timedelta(seconds=60), 20, reach=1_000)
+KEY = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
+PUBLIC_KEY = KEY.public_key().public_bytes_raw()
 ALL = Sight(everything=True, domains=frozenset(), actor="")
 
 
@@ -37,7 +44,7 @@ def event(sequence: int, name: AgentName = BOOKINGS, **data: object) -> UsageEve
         id=receipt if odd else f"{receipt}-end",
         source=agent_source(name.domain, name.agent),
         type=EventType.STARTED if odd else EventType.COMPLETED,
-        time=NOW + timedelta(seconds=sequence),
+        time=NOW + timedelta(seconds=sequence % 10_000),
         sequence=sequence,
         receipt=receipt,
         data={"rows": sequence, **data},
@@ -51,6 +58,21 @@ def record(event: UsageEvent, position: int = 0) -> TopicRecord:
 
 def records(*sequences: int, name: AgentName = BOOKINGS) -> list[TopicRecord]:
     return [record(event(sequence, name), 100 + sequence) for sequence in sequences]
+
+
+def signed(*sequences: int, name: AgentName = BOOKINGS) -> str:
+    """The agent's checkpoint of the log that has these events."""
+    leaves = [leaf_hash(encode_event(event(sequence, name))) for sequence in sequences]
+    root = Frontier().extend(leaves).root
+    checkpoint = Checkpoint(name.domain, name.agent, len(leaves), root, NOW)
+    return sign_checkpoint(checkpoint, PUBLIC_KEY, KEY.sign)
+
+
+def forged(sequence: int, position: int = 0, **data: object) -> TopicRecord:
+    """What somebody else wrote into the topic: another event, another receipt."""
+    made = event(sequence, BOOKINGS, **{"forged": True, **data})
+    named = f"forged-{sequence}-{position}"
+    return record(replace(made, id=named, receipt=named), 500 + sequence + position)
 
 
 class IndexingContract:
@@ -71,6 +93,12 @@ class IndexingContract:
         return Indexing(
             Vault(X25519PrivateKey.generate()), lambda _, name: name in (BOOKINGS, FLEET), PATIENCE
         )
+
+    def witness(self, database: Database, last: int) -> None:
+        """The agent signs its log up to an event."""
+        with database.writing() as tx:
+            note = signed(*range(1, last + 1))
+            witness(tx, BOOKINGS.domain, BOOKINGS.agent, note, PUBLIC_KEY, NOW)
 
     def take(
         self, database: Database, indexing: Indexing, *taken: TopicRecord, at: datetime = NOW
@@ -110,7 +138,7 @@ class IndexingContract:
         assert stored(database) == list(range(1, 31))
         assert refusals(database) == []
         with database.reading() as tx:
-            assert topic_store.held(tx, BOOKINGS) == {}
+            assert list(topic_store.held(tx, BOOKINGS)) == []
             assert {one.action for one in timeline.newest(tx, ALL, Wanted(), None, 100)} == {
                 "read.completed"
             }
@@ -119,6 +147,7 @@ class IndexingContract:
         self, database: Database, indexing: Indexing
     ) -> None:
         self.take(database, indexing, *records(1, 2, 6, 7))
+        self.witness(database, 7)
         assert self.skip(database, indexing, NOW + timedelta(seconds=59)) == []
         assert stored(database) == [1, 2]
         assert self.skip(database, indexing, NOW + timedelta(seconds=60)) == [Gap(3, 5)]
@@ -130,6 +159,7 @@ class IndexingContract:
     def test_no_more_is_kept_than_patience_allows(
         self, database: Database, indexing: Indexing
     ) -> None:
+        self.witness(database, 30)
         self.take(database, indexing, *records(*range(2, 22)))
         assert self.skip(database, indexing, NOW) == []
         self.take(database, indexing, *records(22))
@@ -139,6 +169,7 @@ class IndexingContract:
     def test_several_gaps_are_skipped_one_after_another(
         self, database: Database, indexing: Indexing
     ) -> None:
+        self.witness(database, 9)
         self.take(database, indexing, *records(1, 3, 4, 9))
         late = NOW + timedelta(seconds=60)
         assert self.skip(database, indexing, late) == [Gap(2, 2)]
@@ -150,6 +181,7 @@ class IndexingContract:
     def test_what_was_missing_is_stored_when_it_comes_after_all(
         self, database: Database, indexing: Indexing
     ) -> None:
+        self.witness(database, 4)
         self.take(database, indexing, *records(1, 4))
         self.skip(database, indexing, NOW + timedelta(seconds=60))
         assert self.take(database, indexing, *records(3, 2, 3, 4)) == 2
@@ -161,9 +193,9 @@ class IndexingContract:
         self, database: Database, indexing: Indexing
     ) -> None:
         self.take(database, indexing, *records(1, 2, 4))
-        forged = [record(event(number, rows=999), 7 + number) for number in (2, 4)]
+        others = [record(event(number, rows=999), 7 + number) for number in (2, 4)]
         twins = [record(event(3), 20), record(event(3, rows=999), 21)]
-        assert self.take(database, indexing, *forged, *twins, *records(5)) == 3
+        assert self.take(database, indexing, *others, *twins, *records(5)) == 3
         assert stored(database) == [1, 2, 3, 4, 5]
         assert [position for position, _ in refusals(database)] == [9, 11, 21]
         assert all("forked or edited" in problem for _, problem in refusals(database))
@@ -178,6 +210,7 @@ class IndexingContract:
                 sequence,
             )
 
+        self.witness(database, 6)
         self.take(database, indexing, *records(1, 6))
         self.take(database, indexing, named(2, event(1)), named(3, event(6)), *records(4))
         assert stored(database) == [1]
@@ -206,6 +239,72 @@ class IndexingContract:
         assert told(database) == [
             f"5 records were not taken, the first of {USAGE_TOPIC} at 2/5: {problems[5]}"
         ]
+
+    def test_an_event_from_far_ahead_hides_no_event_that_follows(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(1, 2))
+        self.take(database, indexing, forged(10**15), forged(1_003), forged(1_002))
+        late = NOW + timedelta(days=1)
+        assert self.skip(database, indexing, late) == []
+        assert self.take(database, indexing, *records(3, 4)) == 2
+        assert stored(database) == [1, 2, 3, 4]
+        assert sorted(position for position, _ in refusals(database)) == [1_503, 10**15 + 500]
+        assert all("beyond what the agent can have" in one for _, one in refusals(database))
+        self.witness(database, 4)
+        assert self.skip(database, indexing, late) == []
+        assert tree(database) == (4, 4, "")
+
+    def test_what_the_agent_signed_says_how_far_its_log_can_be(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(1_500))
+        assert len(refusals(database)) == 1
+        self.witness(database, 1_400)
+        self.take(database, indexing, *records(1_500))
+        with database.reading() as tx:
+            assert [sequence for sequence, _ in topic_store.held(tx, BOOKINGS)] == [1_500]
+
+    def test_what_no_checkpoint_covers_is_kept_up_to_a_bound(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        for first in (3, 43, 83):
+            self.take(database, indexing, *(forged(n) for n in range(first, first + 40)))
+        with database.reading() as tx:
+            assert len(list(topic_store.held(tx, BOOKINGS))) == 80
+        assert all("too many are kept" in problem for _, problem in refusals(database))
+        self.take(database, indexing, *records(1))
+        assert stored(database) == [1]
+
+    def test_late_events_are_found_as_if_they_had_come_in_time(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.witness(database, 8)
+        self.take(database, indexing, *records(1, 2, 4, 7, 8))
+        late = NOW + timedelta(seconds=60)
+        assert self.skip(database, indexing, late) == [Gap(3, 3)]
+        assert self.skip(database, indexing, late) == [Gap(5, 6)]
+        assert tree(database)[0] == 2
+        assert self.take(database, indexing, *records(6)) == 1
+        assert self.take(database, indexing, *records(3, 5, 6, 5)) == 2
+        assert tree(database) == (8, 8, "")
+        assert found(database) == {f"bookings-1-{n}": "completed" for n in range(1, 5)}
+        with database.reading() as tx:
+            reads = timeline.newest(tx, ALL, Wanted(kind="read"), None, 100)
+            assert topic_store.gaps(tx, BOOKINGS) == [Gap(3, 3), Gap(5, 6)]
+        assert {(one.reference, one.action) for one in reads} == {
+            (f"bookings-1-{n}", "read.completed") for n in range(1, 5)
+        }
+
+    @pytest.mark.parametrize("levels", [33, 200, 983, 5_000])
+    def test_a_record_that_nests_deep_is_left_out_alone(
+        self, database: Database, indexing: Indexing, levels: int
+    ) -> None:
+        deep = replace(forged(5), value=b'{"a":' * levels + b"1" + b"}" * levels)
+        assert self.take(database, indexing, *records(1), deep, *records(2, 3)) == 3
+        assert self.take(database, indexing, *records(4, 5)) == 2
+        assert stored(database) == [1, 2, 3, 4, 5]
+        assert [position for position, _ in refusals(database)] == [505]
 
     def test_positions_move_only_from_where_they_are(self, database: Database) -> None:
         with database.writing() as tx:
@@ -269,6 +368,20 @@ def stored(database: Database, name: AgentName = BOOKINGS) -> list[int]:
         documents = found(tx)
     assert documents == {number: encode_event(event(number, name)) for number in documents}
     return sorted(documents)
+
+
+def tree(database: Database) -> tuple[int, int, str]:
+    """How far the log is grown and verified, and its problem."""
+    with database.reading() as tx:
+        log = tree_store.find(tx, BOOKINGS.domain, BOOKINGS.agent)
+    return log.size, log.verified_size, log.problem
+
+
+def found(database: Database) -> dict[str, str]:
+    """The states of receipts."""
+    with database.reading() as tx:
+        rows = tx.connection().exec_driver_sql("SELECT id, state FROM receipt")
+        return {row[0]: row[1] for row in rows}
 
 
 def refusals(database: Database) -> list[tuple[int, str]]:

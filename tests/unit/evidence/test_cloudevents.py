@@ -187,7 +187,7 @@ def test_bytes_that_are_no_record_are_not_sent(record: bytes) -> None:
 @pytest.mark.parametrize("levels", [33, 200, 983, 100_000])
 def test_what_nests_too_deep_is_refused_both_ways(levels: int) -> None:
     value = b'{"a":' * levels + b"1" + b"}" * levels
-    with pytest.raises(EvidenceInvalid, match="nests deeper|is not JSON"):
+    with pytest.raises(EvidenceInvalid, match=r"nests deeper|is not JSON"):
         decoded(RECORD._replace(value=value))
     record = encode_event(EVENT)
     with pytest.raises(ValueError, match="deep"):
