@@ -29,6 +29,7 @@ from tests.faults.tally import Scale, Trial
 
 AWAY = "broker down while events accumulate, then killed while they drain"
 FLAPS = "flaps between agent, broker and control plane: delay, close, RST, half-open, lost answers"
+FROZEN = "SIGSTOP of control plane, agent and broker, and half-open connections between them"
 Opened = Callable[[str, str], Trial]
 LONG = 900.0
 
@@ -256,3 +257,32 @@ def test_through_flaps_every_event_arrives_in_order_and_repeats_are_equal(
     row.count("events", head.size)
     row.count("records repeated in the topic, equal", found.repeated)
     row.count("events lost, changed or out of order", 0)
+
+
+def test_a_frozen_broker_gets_everything_when_it_goes_on(
+    fronted: Fronted, tmp_path: Path, scale: Scale, trial: Opened
+) -> None:
+    row, broker = trial("R8", FROZEN), fronted.broker
+    topic, making = fresh_topic(broker), Making(tmp_path)
+    settings = KafkaSettings(brokers=(broker.address,))
+    transport = KafkaTransport(settings, topic, f"{DOMAIN}/{AGENT}", time.monotonic)
+    shipper = Shipper(making.spool, transport)
+    rng = random.Random(8)  # noqa: S311 - a seeded series
+    with indexed(broker.address, topic, tmp_path, None) as engine:
+        shipper.start()
+        with making.reading(0.005):
+            for number in range(scale.of(12, 1)):
+                stored = making.spool.acknowledged
+                broker.pause()
+                # Now and then for longer than a request's timeout and a group's session.
+                time.sleep(15.0 if number % 4 == 3 else scale.of(1, 0) + rng.random())
+                broker.resume()
+                row.took("from a broker's going on to the next event", going_on(making, stored))
+                row.tried += 1
+                row.count("frozen broker")
+        head = making.spool.head
+        wait_until(lambda: making.spool.acknowledged == head.size, "all is acknowledged", LONG)
+        await_indexed(engine, head.size, row)
+        shipper.stop()
+        check_indexed(engine, head.size, head.root.hex())
+    in_topic(broker.address, topic).check(head.size, head.root.hex(), "the topic")
