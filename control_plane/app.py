@@ -143,6 +143,7 @@ class ControlPlane:
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         self._run_every(_STEP_SECONDS, partial(self._read_heads, database))
         self._run_every(_STEP_SECONDS, partial(asyncio.to_thread, steps.expire_due))
+        self._run_every(_STEP_SECONDS, partial(asyncio.to_thread, database.scrub))
         self._run_every(BEAT_SECONDS, partial(asyncio.to_thread, presence.beat))
         self._run_every(BEAT_SECONDS, steps.end_superseded)
         self._start_topics(database, keys, presence.replica)

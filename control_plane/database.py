@@ -25,6 +25,7 @@ Transaction: TypeAlias = Session
 
 # Under this key of `Transaction.info` is where the transaction brings the mesh.
 HEADS = "heads"
+_BUSY_SECONDS = 10
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -62,6 +63,7 @@ class Database:
         )
         self._writes = engine.execution_options(mesh_writes=True)
         self._committed = committed
+        self._unscrubbed = False
         # Within one process a lock is fairer and cheaper than waiting in the database.
         self._writer = threading.Lock()
 
@@ -96,19 +98,33 @@ class Database:
         if heads is not None:
             self._committed(heads)
 
-    def scrub(self) -> None:
-        """Let nothing of deleted rows stay in the database's own files, as far as it can.
+    def scrub_soon(self) -> None:
+        """Let `scrub` do its work at its next turn; call it after the commit of a deletion."""
+        self._unscrubbed = True
 
-        On SQLite that is the write-ahead log; on PostgreSQL dead rows are vacuumed, so that their
-        space is written over. Backups and archived logs are the operator's.
+    def scrub(self) -> None:
+        """Let nothing of deleted rows stay in the database's own files, as far as it can; if asked.
+
+        On SQLite that is the write-ahead log, which has to wait for whoever reads an older state;
+        on PostgreSQL dead rows are vacuumed, so that their space is written over. Backups and
+        archived logs are the operator's. No writer waits for it.
         """
+        if not self._unscrubbed:
+            return
+        self._unscrubbed = False
         if self._announces:
             outside = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             with outside.connect() as connection:
                 connection.exec_driver_sql("VACUUM")
             return
-        with self._writer, closing(self._engine.raw_connection()) as connection:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with closing(self._engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA busy_timeout = 0")
+            try:
+                busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
+        self._unscrubbed = bool(busy)
 
 
 def open_database(file: Path, url: str | None) -> Engine:
@@ -120,7 +136,7 @@ def open_sqlite(path: Path) -> Engine:
     """An engine on a SQLite file, durable at each commit."""
     engine = create_engine(
         f"sqlite:///{path}",
-        connect_args={"check_same_thread": False, "timeout": 10},
+        connect_args={"check_same_thread": False, "timeout": _BUSY_SECONDS},
         pool_size=16,
         max_overflow=16,
     )

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 from domain_agent.clock import Clock, SystemClock
 from domain_agent.control.enrolment import Trust, enrol, load_trust, read_join_token
@@ -38,6 +39,7 @@ from domain_agent.sources.reader import SourceReader
 from domain_agent.spool.event_log import EventLog
 from domain_agent.spool.files import Files
 from domain_agent.spool.spool import Spool, SpoolLimits
+from domain_agent.state import lock_state
 from domain_agent.trust import TrustedTokenKeys
 from domain_agent.worker.limits import PoolSettings
 from domain_agent.worker.pool import WorkerPool
@@ -70,6 +72,7 @@ class Agent:
     reporter: Reporter
     witnessing: Witnessing
     link: Link
+    lock: IO[str]
 
     def start(self) -> None:
         self.sync.start()
@@ -90,6 +93,7 @@ class Agent:
         self.pool.close()
         self.engine.close()
         self.link.close()
+        self.lock.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ class _Governed:
 def build(settings: AgentSettings) -> Agent:
     """Wire the agent, enrolling it first if it is new. Raises a MeshError or OSError."""
     clock, files = SystemClock(), Files()
-    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = lock_state(settings.state)
     key = load_or_make_key(settings.state / "agent.key")
     identity = AgentIdentity(settings.domain, settings.id, key)
     link = Link(settings.control_plane, identity, clock, _read(settings.tls.control_plane_ca))
@@ -156,6 +160,7 @@ def build(settings: AgentSettings) -> Agent:
         heads=governed.heads,
         keys=governed.keys,
         evidence_key=lambda: _evidence_key(holder),
+        enforced=lambda: holder.highest_revision,
     )
     return Agent(
         uri,
@@ -169,6 +174,7 @@ def build(settings: AgentSettings) -> Agent:
         reporter,
         witnessing,
         link,
+        lock,
     )
 
 

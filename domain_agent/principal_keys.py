@@ -23,6 +23,8 @@ from mesh.evidence.sealing import KEY_BYTES, PrincipalKey, quarter_of
 
 log = logging.getLogger(__name__)
 
+_KEY, _LOGGED, _DELIVERED = ".json", ".logged", ".delivered"
+
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
@@ -34,7 +36,11 @@ class _Kept:
 
 
 class PrincipalKeys:
-    """One 0600 file per key; thread-safe. Raises OSError at start for a file that is no key."""
+    """One 0600 file per key, written once, and empty files for how far the key has come.
+
+    So no copy of a key is left where a file was written anew. Thread-safe. Raises OSError at start
+    for a file that is no key.
+    """
 
     def __init__(
         self,
@@ -49,7 +55,7 @@ class PrincipalKeys:
         self._now, self._random = now, random
         self._lock = threading.Lock()
         self._finish_interrupted()
-        loaded = (_read(path) for path in sorted(folder.glob("*.json")))
+        loaded = [self._read(path) for path in sorted(folder.glob(f"*{_KEY}"))]
         self._kept = {(kept.key.principal, kept.key.quarter): kept for kept in loaded}
 
     def key(self, principal: str) -> PrincipalKey:
@@ -65,11 +71,13 @@ class PrincipalKeys:
             kept = self._kept.get((principal, quarter))
             if kept is None:
                 made = PrincipalKey(str(uuid7()), principal, quarter, self._random(KEY_BYTES))
-                kept = self._keep(_Kept(made))
+                self._write(self._path(made.id), _document(made))
+                kept = self._remember(_Kept(made))
             if not kept.logged:
                 fields = {"key": kept.key.id, "commitment": kept.key.commitment, "quarter": quarter}
                 self._events.write(EventType.KEY_CREATED, canonical_fields(fields))
-                kept = self._keep(_Kept(kept.key, logged=True, delivered=kept.delivered))
+                self._write(self._path(kept.key.id, _LOGGED), b"")
+                kept = self._remember(_Kept(kept.key, logged=True, delivered=kept.delivered))
             return kept.key
 
     def undelivered(self, most: int) -> list[PrincipalKey]:
@@ -84,7 +92,8 @@ class PrincipalKeys:
         with self._lock:
             for kept in list(self._kept.values()):
                 if kept.key.id in confirmed and not kept.delivered:
-                    self._keep(_Kept(kept.key, kept.logged, delivered=True))
+                    self._write(self._path(kept.key.id, _DELIVERED), b"")
+                    self._remember(_Kept(kept.key, kept.logged, delivered=True))
 
     def destroy(self, principal: str) -> int:
         """Destroy every key of a principal and tell it in the log; how many there were.
@@ -97,49 +106,58 @@ class PrincipalKeys:
                 key = self._kept[place].key
                 self._events.write(EventType.KEY_DESTROYED, canonical_fields({"key": key.id}))
                 self._files.destroy(self._path(key.id))
+                for mark in (_LOGGED, _DELIVERED):
+                    self._path(key.id, mark).unlink(missing_ok=True)
                 del self._kept[place]
                 log.info("destroyed principal key %s", key.id)
         return len(doomed)
 
     def _finish_interrupted(self) -> None:
         """Destroy what a killed process left: keys half made or half destroyed."""
-        for path in sorted(self._folder.glob("*.json*")):
+        for path in sorted(self._folder.glob(f"*{_KEY}*")):
             if path.suffix == ".new" or path.read_bytes()[:1] == b"\0":
                 self._files.destroy(path)
+        for mark in (_LOGGED, _DELIVERED):
+            for path in self._folder.glob(f"*{mark}"):
+                if not path.with_suffix(_KEY).exists():
+                    path.unlink()
 
-    def _keep(self, kept: _Kept) -> _Kept:
-        key = kept.key
-        document = {
-            "id": key.id,
-            "principal": key.principal,
-            "quarter": key.quarter,
-            "secret": base64.b64encode(key.secret).decode(),
-            "logged": kept.logged,
-            "delivered": kept.delivered,
-        }
+    def _remember(self, kept: _Kept) -> _Kept:
+        self._kept[kept.key.principal, kept.key.quarter] = kept
+        return kept
+
+    def _write(self, path: Path, content: bytes) -> None:
         try:
-            self._files.replace(self._path(key.id), json.dumps(document).encode())
+            self._files.replace(path, content)
         except OSError as error:
             log.error("a principal's key can't be kept: %s", error)
             raise EvidenceUnavailable(
                 "the agent can't keep the key that this read's evidence is sealed with, so no "
                 "data leaves; its operator must look at the disk"
             ) from error
-        self._kept[key.principal, key.quarter] = kept
-        return kept
 
-    def _path(self, key_id: str) -> Path:
-        return self._folder / f"{key_id}.json"
+    def _read(self, path: Path) -> _Kept:
+        problem = f"{path} holds no principal's key; move it away to start"
+        try:
+            document = json.loads(path.read_bytes())
+            secret = base64.b64decode(document["secret"], validate=True)
+            key = PrincipalKey(document["id"], document["principal"], document["quarter"], secret)
+        except (ValueError, KeyError, TypeError) as error:
+            raise OSError(problem) from error
+        if len(secret) != KEY_BYTES or path.stem != key.id:
+            raise OSError(problem)
+        marks = (self._path(key.id, mark).exists() for mark in (_LOGGED, _DELIVERED))
+        return _Kept(key, *marks)
+
+    def _path(self, key_id: str, suffix: str = _KEY) -> Path:
+        return self._folder / f"{key_id}{suffix}"
 
 
-def _read(path: Path) -> _Kept:
-    try:
-        document = json.loads(path.read_bytes())
-        secret = base64.b64decode(document["secret"], validate=True)
-        key = PrincipalKey(document["id"], document["principal"], document["quarter"], secret)
-        kept = _Kept(key, bool(document["logged"]), bool(document["delivered"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise OSError(f"{path} holds no principal's key; move it away to start") from error
-    if len(secret) != KEY_BYTES or path.stem != key.id:
-        raise OSError(f"{path} holds no principal's key; move it away to start")
-    return kept
+def _document(key: PrincipalKey) -> bytes:
+    document = {
+        "id": key.id,
+        "principal": key.principal,
+        "quarter": key.quarter,
+        "secret": base64.b64encode(key.secret).decode(),
+    }
+    return json.dumps(document).encode()

@@ -20,7 +20,7 @@ from control_plane.timeline import store as timeline
 from mesh.snapshots.entries import MAX_PART_BYTES, difference, entries_digest, parts
 from mesh.snapshots.envelope import sign
 from mesh.v1 import agents_pb2
-from mesh.wire.agreements import agreement_to_proto
+from mesh.wire.agreements import enforceable_to_proto
 from mesh.wire.snapshots import entries_to_proto, envelope_to_proto
 from mesh.wire.times import to_duration, to_timestamp
 
@@ -97,9 +97,13 @@ class Publisher:
             )
 
     def change(self, old: Snapshot, new: Snapshot) -> Iterator[agents_pb2.SyncResponse]:
-        """The way from old to new: a delta, or all of new where a delta would be too large."""
+        """The way from old to new: a delta, or all of new where a delta would be too large.
+
+        Also where an agreement is to be forgotten: agents keep a snapshot with the deltas after it.
+        """
         changed = difference(old.entries, new.entries)
-        if changed.size > MAX_PART_BYTES:
+        forgets = any(key.startswith("agreement/") for key in changed.removals)
+        if changed.size > MAX_PART_BYTES or forgets:
             yield from self.whole(new)
             return
         payload = self._payload(new)
@@ -140,7 +144,7 @@ def _entries(tx: Transaction, domain: str, now: datetime, keys: KeyRing) -> dict
         contract = published.contract
         entries[f"contract/{contract.product}/{contract.version}"] = published.document
     for agreement in agreements.enforceable(tx, domain, now - REMEMBERED):
-        entries[f"agreement/{agreement.id}"] = _bytes(agreement_to_proto(agreement))
+        entries[f"agreement/{agreement.id}"] = _bytes(enforceable_to_proto(agreement))
     for purpose in purposes.page(tx, ""):
         entries[f"purpose/{purpose.id}"] = _bytes(purpose_to_proto(purpose))
     active = policies.active(tx)

@@ -11,6 +11,7 @@ from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.bulk import insert_missing_rows
 from control_plane.database import Instant, Transaction
+from control_plane.vault.rules import ERASED
 from mesh.agreements.values import Agreement, AgreementState
 
 _CHUNK = 1_000
@@ -122,9 +123,13 @@ def page(
 
 
 def enforceable(tx: Transaction, domain: str, since: datetime) -> list[Agreement]:
-    """What an agent must know: active ones, and those that ended since an instant."""
+    """What an agent must know: active ones, and those that ended since an instant.
+
+    Nobody can read under one whose consumer is erased, so agents forget it.
+    """
     query = select(AgreementRow).where(
         AgreementRow.domain == domain,
+        AgreementRow.consumer != ERASED,
         or_(
             col(AgreementRow.state) == AgreementState.ACTIVE.value,
             and_(
@@ -266,13 +271,17 @@ def count_open(tx: Transaction, principal: str, now: datetime) -> int:
     ).one()
 
 
-def erase_principal(tx: Transaction, principal: str, blank: str) -> None:
-    """Put something else where agreements name a principal, and drop what it wrote freely."""
-    for column, freely in (
-        (AgreementRow.requester, {"justification": "", "request_id": None}),
-        (AgreementRow.consumer, {}),
-        (AgreementRow.decider, {"note": ""}),
-        (AgreementRow.ender, {"note": ""}),
-    ):
-        named = col(column) == principal
-        tx.execute(change(AgreementRow).where(named).values({col(column): blank, **freely}))
+def erase_principal(tx: Transaction, principal: str) -> None:
+    """Take a principal out of every agreement, and whatever was written freely in those."""
+    named = [
+        AgreementRow.requester,
+        AgreementRow.consumer,
+        AgreementRow.decider,
+        AgreementRow.ender,
+    ]
+    anywhere = or_(*(col(column) == principal for column in named))
+    freely = {"justification": "", "note": "", "request_id": None}
+    tx.execute(change(AgreementRow).where(anywhere).values(freely))
+    for column in named:
+        erased = change(AgreementRow).where(col(column) == principal).values({col(column): ERASED})
+        tx.execute(erased)

@@ -1,6 +1,6 @@
 """What agents report of their logs besides the events: checkpoints, keys, finished erasures."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from control_plane.audit import claims, reads_store, store
@@ -10,8 +10,10 @@ from control_plane.database import Database, Transaction
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change
 from control_plane.vault import store as vault_store
+from control_plane.vault.rules import PendingErasure
 from control_plane.vault.vault import Vault
 from mesh.errors import RequestTooLarge
+from mesh.evidence.wrapping import MAX_WRAPPED
 from mesh.v1 import audit_pb2
 
 # The key that an enrolled agent, by domain and id, signs with.
@@ -39,9 +41,14 @@ class EvidenceReports:
 
         Raises RequestTooLarge, and EvidenceInvalid for a checkpoint that is not the agent's own.
         """
-        if len(request.keys) > MAX_KEYS or len(request.erased) > MAX_ERASED:
+        if (
+            len(request.keys) > MAX_KEYS
+            or len(request.erased) > MAX_ERASED
+            or any(len(key.wrapped) > MAX_WRAPPED for key in request.keys)
+        ):
             raise RequestTooLarge(
-                f"a report has at most {MAX_KEYS} keys and {MAX_ERASED} erasures; send it in parts"
+                f"a report has at most {MAX_KEYS} keys of {MAX_WRAPPED} bytes and {MAX_ERASED}"
+                " erasures; send it in parts"
             )
         domain, _, agent = current_caller().principal.subject.partition("/")
         if not (request.checkpoint or request.keys or request.erased):
@@ -57,13 +64,12 @@ class EvidenceReports:
             kept = self._vault.keep(tx, domain, agent, wrapped, now)
             self._attribute(tx, domain, agent, kept)
             pending = vault_store.pending(tx, domain, agent)
-        if request.erased:
-            self._database.scrub()
         return _answer(pending, kept)
 
     def _confirm(
         self, tx: Transaction, domain: str, agent: str, erased: list[str], now: datetime
     ) -> None:
+        """Note what the agent destroyed; where it was the last one, the name goes here too."""
         for erasure in vault_store.confirm(tx, domain, agent, erased, now):
             timeline.record_change(
                 tx,
@@ -75,6 +81,7 @@ class EvidenceReports:
                     summary="every agent has destroyed its keys",
                 ),
             )
+            self._database.scrub_soon()
 
     def _attribute(self, tx: Transaction, domain: str, agent: str, keys: Mapping[str, str]) -> None:
         """Name who made the reads whose events came before their key."""
@@ -92,12 +99,12 @@ class EvidenceReports:
 
 
 def _answer(
-    pending: Mapping[str, str], kept: Iterable[str] = ()
+    pending: Sequence[PendingErasure], kept: Iterable[str] = ()
 ) -> audit_pb2.ReportEvidenceResponse:
     return audit_pb2.ReportEvidenceResponse(
         kept=sorted(kept),
         erasures=[
-            audit_pb2.PendingErasure(id=erasure, principal=principal)
-            for erasure, principal in pending.items()
+            audit_pb2.PendingErasure(id=one.id, principal=one.principal, revision=one.revision)
+            for one in pending
         ],
     )

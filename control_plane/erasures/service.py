@@ -44,10 +44,11 @@ class ErasureService(erasures_pb2_grpc.ErasureServiceServicer):
                 keys=vault.destroy_keys(tx, principal),
                 waiting=waiting,
             )
-            vault.add_erasure(tx, erasure, principal)
             _forget(tx, principal)
-            timeline.record_change(tx, _requested(erasure))
-        self._database.scrub()
+            # Agents get a snapshot without the name with it, and confirm only when they have it.
+            revision = timeline.record_change(tx, _requested(erasure))
+            vault.add_erasure(tx, erasure, principal, revision)
+        self._database.scrub_soon()
         return erasures_pb2.ErasePrincipalResponse(erasure=_to_proto(erasure))
 
     def ListErasures(
@@ -64,7 +65,7 @@ def _forget(tx: Transaction, principal: str) -> None:
     audit.blank_actor(tx, principal, ERASED)
     reads.blank_actor(tx, principal, ERASED)
     timeline.erase_principal(tx, principal, ERASED)
-    agreements.erase_principal(tx, principal, ERASED)
+    agreements.erase_principal(tx, principal)
     contracts.erase_publisher(tx, principal, ERASED)
     purposes.erase_creator(tx, principal, ERASED)
 
@@ -77,6 +78,7 @@ def _requested(erasure: Erasure) -> Change:
         time=erasure.requested,
         reference=erasure.id,
         summary=f"{erasure.reason}; waits for {agents_} agents to destroy their keys",
+        distributed=True,
     )
 
 

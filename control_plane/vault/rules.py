@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-# What stands where an erased principal's name stood; alike for all, so that nothing links them.
+# What stands where an erased principal's name stood; alike for all.
 ERASED = "erased"
 
 
@@ -29,3 +29,12 @@ class Erasure:
     completed: datetime | None
     keys: int
     waiting: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingErasure:
+    """What an agent has yet to do: whose keys to destroy, once it enforces that revision."""
+
+    id: str
+    principal: str
+    revision: int

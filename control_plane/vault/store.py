@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Column, delete, insert
+from sqlalchemy import BigInteger, Column, delete, insert
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import Instant, Transaction
-from control_plane.vault.rules import Erasure, WrappedKey
+from control_plane.vault.rules import Erasure, PendingErasure, WrappedKey
 
 
 class PrincipalKeyRow(SQLModel, table=True):
@@ -29,6 +29,7 @@ class ErasureRow(SQLModel, table=True):
     requested: datetime = Field(sa_column=Column(Instant, nullable=False))
     completed: datetime | None = Field(sa_column=Column(Instant))
     keys: int
+    revision: int = Field(sa_type=BigInteger)
 
 
 class ErasureAgentRow(SQLModel, table=True):
@@ -94,8 +95,11 @@ def destroy_keys(tx: Transaction, principal: str) -> int:
     return len(deleted)
 
 
-def add_erasure(tx: Transaction, erasure: Erasure, principal: str) -> None:
-    """Store an erasure with the agents it waits for; the name stays only while it does."""
+def add_erasure(tx: Transaction, erasure: Erasure, principal: str, revision: int) -> None:
+    """Store an erasure with the agents it waits for; the name stays only while it does.
+
+    `revision` is the one that agents forget the principal with.
+    """
     waits = bool(erasure.waiting)
     tx.add(
         ErasureRow(
@@ -105,6 +109,7 @@ def add_erasure(tx: Transaction, erasure: Erasure, principal: str) -> None:
             requested=erasure.requested,
             completed=erasure.completed,
             keys=erasure.keys,
+            revision=revision,
         )
     )
     tx.flush()
@@ -113,15 +118,19 @@ def add_erasure(tx: Transaction, erasure: Erasure, principal: str) -> None:
     tx.flush()
 
 
-def pending(tx: Transaction, domain: str, agent: str) -> dict[str, str]:
-    """Whose keys an agent has yet to destroy: principals by the erasure's id."""
+def pending(tx: Transaction, domain: str, agent: str) -> list[PendingErasure]:
+    """Whose keys an agent has yet to destroy, oldest first."""
     rows = tx.exec(
-        select(ErasureRow.id, ErasureRow.principal)
+        select(ErasureRow.id, ErasureRow.principal, ErasureRow.revision)
         .join(ErasureAgentRow, col(ErasureAgentRow.erasure) == col(ErasureRow.id))
         .where(ErasureAgentRow.domain == domain, ErasureAgentRow.agent == agent)
         .order_by(col(ErasureRow.id))
     )
-    return {id_: principal for id_, principal in rows if principal is not None}
+    return [
+        PendingErasure(id_, principal, revision)
+        for id_, principal, revision in rows
+        if principal is not None
+    ]
 
 
 def confirm(

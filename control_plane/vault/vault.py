@@ -38,21 +38,24 @@ class Vault:
         Left out are keys that do not open, and those of a principal whose erasure the agent has
         yet to confirm: it is about to destroy them.
         """
-        erasing = set(store.pending(tx, domain, agent).values())
+        erasing = {one.principal for one in store.pending(tx, domain, agent)}
         known = store.known_keys(tx, domain, agent, sorted(wrapped))
         opened: dict[str, str] = {}
         new: list[WrappedKey] = []
+        broken = 0
         for id_, blob in wrapped.items():
             try:
                 key = unwrap(blob, agent_source(domain, agent), self._private)
             except WrappingBroken:
-                _log.error("key %s of %s/%s does not open; it is not kept", id_, domain, agent)
+                broken += 1
                 continue
             if key.id != id_ or key.principal in erasing:
                 continue
             opened[id_] = key.principal
             if id_ not in known:
                 new.append(WrappedKey(domain, agent, id_, key.principal, key.quarter, blob))
+        if broken:
+            _log.error("%d keys of %s/%s do not open and are not kept", broken, domain, agent)
         store.add_keys(tx, new, now)
         return opened
 

@@ -67,9 +67,10 @@ class Witnessing:
     """One thread that signs heads as the log grows, and reports them until they are taken.
 
     `evidence_key` is the control plane's key for wrapping; None while the agent knows none.
+    `enforced` is the revision in force.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is reported, and the line it goes over
         self,
         *,
         link: Link,
@@ -78,10 +79,12 @@ class Witnessing:
         heads: SignedHeads,
         keys: PrincipalKeys,
         evidence_key: Callable[[], bytes | None],
+        enforced: Callable[[], int],
     ) -> None:
         self._link, self._spool, self._heads, self._keys = link, spool, heads, keys
         self._source = agent_source(identity.domain, identity.id)
-        self._evidence_key = evidence_key
+        self._evidence_key, self._enforced = evidence_key, enforced
+        self._due = False
         self._stub = audit_pb2_grpc.AuditServiceStub(link.channel)
         self._stopping = threading.Event()
         self._witnessed = ""
@@ -118,7 +121,9 @@ class Witnessing:
         if size < 0:
             return
         idle = 0.0
-        while idle < IDLE_SECONDS and not self._stopping.is_set():
+        while idle < (EVERY_SECONDS if self._due else IDLE_SECONDS):
+            if self._stopping.is_set():
+                return
             if self._spool.wait_after(size, EVERY_SECONDS / 4):
                 self._spool.wait_after(size + EVERY_EVENTS - 1, EVERY_SECONDS)
                 return
@@ -150,8 +155,10 @@ class Witnessing:
             self._witnessed = note
             self._keys.delivered(reply.kept)
             self._erased.clear()
+            self._due = any(one.revision > self._enforced() for one in reply.erasures)
             for erasure in reply.erasures:
-                self._erase(erasure.id, erasure.principal)
+                if erasure.revision <= self._enforced():
+                    self._erase(erasure.id, erasure.principal)
             if not self._erased and not (reply.kept and len(waiting) == MAX_KEYS):
                 return
 

@@ -97,6 +97,7 @@ from mesh.errors.reading import (
     StatementTooLong,
     StatementWorkerLost,
     StatementWritesRefused,
+    StateTaken,
     TicketInvalid,
 )
 from mesh.errors.trust import (
@@ -193,6 +194,7 @@ __all__ = [
     "SourceOutsideRoots",
     "SourceUnsupported",
     "Stale",
+    "StateTaken",
     "StatementFailed",
     "StatementFunctionNotAllowed",
     "StatementInvalid",

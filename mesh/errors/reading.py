@@ -174,6 +174,12 @@ class TicketInvalid(Denied):
     reason = "ticket.invalid"
 
 
+class StateTaken(Precondition):
+    """Another agent uses this state folder; each needs one of its own."""
+
+    reason = "state.taken"
+
+
 class EvidenceUnavailable(Unavailable):
     """The read's evidence can't be made durable, so no data leaves."""
 

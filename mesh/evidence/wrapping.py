@@ -17,6 +17,8 @@ from mesh.evidence.sealing import KEY_BYTES, PrincipalKey
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _INFO = "mesh principal key "
+MAX_WRAPPED = 1_500
+_MAX_TEXT = 200
 
 
 class WrappingBroken(Exception):
@@ -40,10 +42,17 @@ def unwrap(wrapped: bytes, source: str, private: X25519PrivateKey) -> PrincipalK
     try:
         opened = _SUITE.decrypt(wrapped, private, info=(_INFO + source).encode())
         fields = json.loads(opened)
-        secret = base64.b64decode(fields["secret"], validate=True)
-        key = PrincipalKey(fields["id"], fields["principal"], fields["quarter"], secret)
+        texts = [fields[name] for name in ("id", "principal", "quarter", "secret")]
+        if not all(isinstance(text, str) and _fits(text) for text in texts):
+            raise WrappingBroken("the wrapped key's fields are no short texts")
+        secret = base64.b64decode(texts[3], validate=True)
+        key = PrincipalKey(texts[0], texts[1], texts[2], secret)
     except (InvalidTag, binascii.Error, KeyError, TypeError, ValueError) as error:
         raise WrappingBroken("the wrapped key does not open") from error
     if len(secret) != KEY_BYTES:
         raise WrappingBroken(f"the wrapped key is not one of {KEY_BYTES} bytes")
     return key
+
+
+def _fits(text: str) -> bool:
+    return len(text) <= _MAX_TEXT and text.isprintable()

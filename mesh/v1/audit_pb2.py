@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13mesh/v1/audit.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n\nUsageEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x05 \x01(\x03\x12\x0f\n\x07receipt\x18\x06 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\x12\x10\n\x08personal\x18\x08 \x01(\x0c\":\n\x13\x41ppendEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.mesh.v1.UsageEvent\"/\n\x14\x41ppendEventsResponse\x12\x17\n\x0fstored_sequence\x18\x01 \x01(\x03\")\n\nWrappedKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"^\n\x15ReportEvidenceRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12!\n\x04keys\x18\x02 \x03(\x0b\x32\x13.mesh.v1.WrappedKey\x12\x0e\n\x06\x65rased\x18\x03 \x03(\t\"Q\n\x16ReportEvidenceResponse\x12\x0c\n\x04kept\x18\x01 \x03(\t\x12)\n\x08\x65rasures\x18\x02 \x03(\x0b\x32\x17.mesh.v1.PendingErasure\"/\n\x0ePendingErasure\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"\xbf\x01\n\rReadSelection\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x16\n\x0e\x63lassification\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\x15SummarizeReadsRequest\x12)\n\tselection\x18\x01 \x01(\x0b\x32\x16.mesh.v1.ReadSelection\x12&\n\ndimensions\x18\x02 \x03(\x0e\x32\x12.mesh.v1.Dimension\x12\r\n\x05limit\x18\x03 \x01(\x05\"O\n\x16SummarizeReadsResponse\x12\"\n\x06groups\x18\x01 \x03(\x0b\x32\x12.mesh.v1.ReadGroup\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\xb7\x01\n\tReadGroup\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\r\n\x05reads\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x12.\n\nfirst_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\x05\x45ntry\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0f\n\x07product\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\t\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07summary\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\x03\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x0f\n\x07reasons\x18\x0c \x03(\t\"\xf9\x01\n\x12ListEntriesRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07outcome\x18\t \x01(\t\x12\x16\n\x0e\x63lassification\x18\n \x01(\t\"O\n\x13ListEntriesResponse\x12\x1f\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x12TailEntriesRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"4\n\x13TailEntriesResponse\x12\x1d\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x0e.mesh.v1.Entry\"/\n\x11GetReceiptRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"7\n\x12GetReceiptResponse\x12!\n\x07receipt\x18\x01 \x01(\x0b\x32\x10.mesh.v1.Receipt\"h\n\x07Receipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12#\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x13.mesh.v1.UsageEvent*\xc5\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IMENSION_ACTOR\x10\x01\x12\x15\n\x11\x44IMENSION_PRODUCT\x10\x02\x12\x1c\n\x18\x44IMENSION_CLASSIFICATION\x10\x03\x12\x15\n\x11\x44IMENSION_PURPOSE\x10\x04\x12\x15\n\x11\x44IMENSION_OUTCOME\x10\x05\x12\x12\n\x0e\x44IMENSION_HOUR\x10\x06\x12\x11\n\rDIMENSION_DAY\x10\x07\x32\xde\x03\n\x0c\x41uditService\x12K\n\x0c\x41ppendEvents\x12\x1c.mesh.v1.AppendEventsRequest\x1a\x1d.mesh.v1.AppendEventsResponse\x12Q\n\x0eReportEvidence\x12\x1e.mesh.v1.ReportEvidenceRequest\x1a\x1f.mesh.v1.ReportEvidenceResponse\x12Q\n\x0eSummarizeReads\x12\x1e.mesh.v1.SummarizeReadsRequest\x1a\x1f.mesh.v1.SummarizeReadsResponse\x12H\n\x0bListEntries\x12\x1b.mesh.v1.ListEntriesRequest\x1a\x1c.mesh.v1.ListEntriesResponse\x12J\n\x0bTailEntries\x12\x1b.mesh.v1.TailEntriesRequest\x1a\x1c.mesh.v1.TailEntriesResponse0\x01\x12\x45\n\nGetReceipt\x12\x1a.mesh.v1.GetReceiptRequest\x1a\x1b.mesh.v1.GetReceiptResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13mesh/v1/audit.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x01\n\nUsageEvent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08sequence\x18\x05 \x01(\x03\x12\x0f\n\x07receipt\x18\x06 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\x12\x10\n\x08personal\x18\x08 \x01(\x0c\":\n\x13\x41ppendEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.mesh.v1.UsageEvent\"/\n\x14\x41ppendEventsResponse\x12\x17\n\x0fstored_sequence\x18\x01 \x01(\x03\")\n\nWrappedKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07wrapped\x18\x02 \x01(\x0c\"^\n\x15ReportEvidenceRequest\x12\x12\n\ncheckpoint\x18\x01 \x01(\t\x12!\n\x04keys\x18\x02 \x03(\x0b\x32\x13.mesh.v1.WrappedKey\x12\x0e\n\x06\x65rased\x18\x03 \x03(\t\"Q\n\x16ReportEvidenceResponse\x12\x0c\n\x04kept\x18\x01 \x03(\t\x12)\n\x08\x65rasures\x18\x02 \x03(\x0b\x32\x17.mesh.v1.PendingErasure\"A\n\x0ePendingErasure\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\xbf\x01\n\rReadSelection\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12\x16\n\x0e\x63lassification\x18\x03 \x01(\t\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x0f\n\x07outcome\x18\x05 \x01(\t\x12)\n\x05since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\x15SummarizeReadsRequest\x12)\n\tselection\x18\x01 \x01(\x0b\x32\x16.mesh.v1.ReadSelection\x12&\n\ndimensions\x18\x02 \x03(\x0e\x32\x12.mesh.v1.Dimension\x12\r\n\x05limit\x18\x03 \x01(\x05\"O\n\x16SummarizeReadsResponse\x12\"\n\x06groups\x18\x01 \x03(\x0b\x32\x12.mesh.v1.ReadGroup\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\xb7\x01\n\tReadGroup\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\r\n\x05reads\x18\x02 \x01(\x03\x12\x0f\n\x07refused\x18\x03 \x01(\x03\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\r\n\x05\x62ytes\x18\x05 \x01(\x03\x12.\n\nfirst_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe5\x01\n\x05\x45ntry\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x0f\n\x07product\x18\x06 \x01(\t\x12\x11\n\treference\x18\x07 \x01(\t\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07summary\x18\t \x01(\t\x12\x10\n\x08revision\x18\n \x01(\x03\x12\x0c\n\x04rows\x18\x0b \x01(\x03\x12\x0f\n\x07reasons\x18\x0c \x03(\t\"\xf9\x01\n\x12ListEntriesRequest\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12)\n\x05until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07purpose\x18\x08 \x01(\t\x12\x0f\n\x07outcome\x18\t \x01(\t\x12\x16\n\x0e\x63lassification\x18\n \x01(\t\"O\n\x13ListEntriesResponse\x12\x1f\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x0e.mesh.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x12TailEntriesRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\"4\n\x13TailEntriesResponse\x12\x1d\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x0e.mesh.v1.Entry\"/\n\x11GetReceiptRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"7\n\x12GetReceiptResponse\x12!\n\x07receipt\x18\x01 \x01(\x0b\x32\x10.mesh.v1.Receipt\"h\n\x07Receipt\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12#\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x13.mesh.v1.UsageEvent*\xc5\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44IMENSION_ACTOR\x10\x01\x12\x15\n\x11\x44IMENSION_PRODUCT\x10\x02\x12\x1c\n\x18\x44IMENSION_CLASSIFICATION\x10\x03\x12\x15\n\x11\x44IMENSION_PURPOSE\x10\x04\x12\x15\n\x11\x44IMENSION_OUTCOME\x10\x05\x12\x12\n\x0e\x44IMENSION_HOUR\x10\x06\x12\x11\n\rDIMENSION_DAY\x10\x07\x32\xde\x03\n\x0c\x41uditService\x12K\n\x0c\x41ppendEvents\x12\x1c.mesh.v1.AppendEventsRequest\x1a\x1d.mesh.v1.AppendEventsResponse\x12Q\n\x0eReportEvidence\x12\x1e.mesh.v1.ReportEvidenceRequest\x1a\x1f.mesh.v1.ReportEvidenceResponse\x12Q\n\x0eSummarizeReads\x12\x1e.mesh.v1.SummarizeReadsRequest\x1a\x1f.mesh.v1.SummarizeReadsResponse\x12H\n\x0bListEntries\x12\x1b.mesh.v1.ListEntriesRequest\x1a\x1c.mesh.v1.ListEntriesResponse\x12J\n\x0bTailEntries\x12\x1b.mesh.v1.TailEntriesRequest\x1a\x1c.mesh.v1.TailEntriesResponse0\x01\x12\x45\n\nGetReceipt\x12\x1a.mesh.v1.GetReceiptRequest\x1a\x1b.mesh.v1.GetReceiptResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIMENSION']._serialized_start=2065
-  _globals['_DIMENSION']._serialized_end=2262
+  _globals['_DIMENSION']._serialized_start=2083
+  _globals['_DIMENSION']._serialized_end=2280
   _globals['_USAGEEVENT']._serialized_start=66
   _globals['_USAGEEVENT']._serialized_end=229
   _globals['_APPENDEVENTSREQUEST']._serialized_start=231
@@ -47,31 +47,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTEVIDENCERESPONSE']._serialized_start=479
   _globals['_REPORTEVIDENCERESPONSE']._serialized_end=560
   _globals['_PENDINGERASURE']._serialized_start=562
-  _globals['_PENDINGERASURE']._serialized_end=609
-  _globals['_READSELECTION']._serialized_start=612
-  _globals['_READSELECTION']._serialized_end=803
-  _globals['_SUMMARIZEREADSREQUEST']._serialized_start=805
-  _globals['_SUMMARIZEREADSREQUEST']._serialized_end=926
-  _globals['_SUMMARIZEREADSRESPONSE']._serialized_start=928
-  _globals['_SUMMARIZEREADSRESPONSE']._serialized_end=1007
-  _globals['_READGROUP']._serialized_start=1010
-  _globals['_READGROUP']._serialized_end=1193
-  _globals['_ENTRY']._serialized_start=1196
-  _globals['_ENTRY']._serialized_end=1425
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1428
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1677
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1679
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1758
-  _globals['_TAILENTRIESREQUEST']._serialized_start=1760
-  _globals['_TAILENTRIESREQUEST']._serialized_end=1796
-  _globals['_TAILENTRIESRESPONSE']._serialized_start=1798
-  _globals['_TAILENTRIESRESPONSE']._serialized_end=1850
-  _globals['_GETRECEIPTREQUEST']._serialized_start=1852
-  _globals['_GETRECEIPTREQUEST']._serialized_end=1899
-  _globals['_GETRECEIPTRESPONSE']._serialized_start=1901
-  _globals['_GETRECEIPTRESPONSE']._serialized_end=1956
-  _globals['_RECEIPT']._serialized_start=1958
-  _globals['_RECEIPT']._serialized_end=2062
-  _globals['_AUDITSERVICE']._serialized_start=2265
-  _globals['_AUDITSERVICE']._serialized_end=2743
+  _globals['_PENDINGERASURE']._serialized_end=627
+  _globals['_READSELECTION']._serialized_start=630
+  _globals['_READSELECTION']._serialized_end=821
+  _globals['_SUMMARIZEREADSREQUEST']._serialized_start=823
+  _globals['_SUMMARIZEREADSREQUEST']._serialized_end=944
+  _globals['_SUMMARIZEREADSRESPONSE']._serialized_start=946
+  _globals['_SUMMARIZEREADSRESPONSE']._serialized_end=1025
+  _globals['_READGROUP']._serialized_start=1028
+  _globals['_READGROUP']._serialized_end=1211
+  _globals['_ENTRY']._serialized_start=1214
+  _globals['_ENTRY']._serialized_end=1443
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1446
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1695
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1697
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1776
+  _globals['_TAILENTRIESREQUEST']._serialized_start=1778
+  _globals['_TAILENTRIESREQUEST']._serialized_end=1814
+  _globals['_TAILENTRIESRESPONSE']._serialized_start=1816
+  _globals['_TAILENTRIESRESPONSE']._serialized_end=1868
+  _globals['_GETRECEIPTREQUEST']._serialized_start=1870
+  _globals['_GETRECEIPTREQUEST']._serialized_end=1917
+  _globals['_GETRECEIPTRESPONSE']._serialized_start=1919
+  _globals['_GETRECEIPTRESPONSE']._serialized_end=1974
+  _globals['_RECEIPT']._serialized_start=1976
+  _globals['_RECEIPT']._serialized_end=2080
+  _globals['_AUDITSERVICE']._serialized_start=2283
+  _globals['_AUDITSERVICE']._serialized_end=2761
 # @@protoc_insertion_point(module_scope)

@@ -247,19 +247,23 @@ class PendingErasure(message.Message):
 
     ID_FIELD_NUMBER: builtins.int
     PRINCIPAL_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
     id: builtins.str
     """id of the erasure."""
     principal: builtins.str
     """principal such as `user:ana`."""
+    revision: builtins.int
+    """revision from which on what the agent must enforce does not name the principal; it confirms not before it has it."""
     def __init__(
         self,
         *,
         id: builtins.str = ...,
         principal: builtins.str = ...,
+        revision: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "principal", b"principal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "principal", b"principal", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -188,6 +188,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The principal still has agreements that are requested or active; end them first. Metadata: agreements."""
     ERROR_REASON_EVIDENCE_UNSIGNED: _ErrorReason.ValueType  # 82
     """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
+    ERROR_REASON_STATE_TAKEN: _ErrorReason.ValueType  # 83
+    """Another agent uses this state folder; each needs one of its own."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -361,3 +363,5 @@ ERROR_REASON_ERASURE_OPEN: ErrorReason.ValueType  # 81
 """The principal still has agreements that are requested or active; end them first. Metadata: agreements."""
 ERROR_REASON_EVIDENCE_UNSIGNED: ErrorReason.ValueType  # 82
 """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
+ERROR_REASON_STATE_TAKEN: ErrorReason.ValueType  # 83
+"""Another agent uses this state folder; each needs one of its own."""

@@ -1,5 +1,7 @@
 """Agreements on the wire."""
 
+from dataclasses import replace
+
 from mesh.agreements.values import Agreement, AgreementState
 from mesh.errors import RequestInvalid
 from mesh.v1 import agreements_pb2
@@ -42,6 +44,12 @@ def agreement_to_proto(agreement: Agreement) -> agreements_pb2.Agreement:
     if agreement.ended is not None:
         message.end_time.CopyFrom(to_timestamp(agreement.ended))
     return message
+
+
+def enforceable_to_proto(agreement: Agreement) -> agreements_pb2.Agreement:
+    """The agreement as agents get it: who asked and decided and what was written are left out."""
+    needed = replace(agreement, justification="", requester="", decider=None, note="", ender=None)
+    return agreement_to_proto(needed)
 
 
 def agreement_from_proto(message: agreements_pb2.Agreement) -> Agreement:

@@ -11,7 +11,7 @@ from mesh.v1 import agreements_pb2, audit_pb2, contracts_pb2, erasures_pb2
 from mesh.wire.events import event_from_proto
 from tests.integration.test_control_plane_audit import append, entries, event
 from tests.unit.control_plane.documents import contract
-from tests.unit.control_plane.running import Client, Plane, error_of, running
+from tests.unit.control_plane.running import Client, Plane, error_of, eventually, running
 from tests.unit.control_plane.sealing import key_of, wrapped_keys
 
 NAME = "ana.unmistakable"
@@ -82,7 +82,7 @@ def test_an_erased_person_is_nowhere_and_the_log_is_as_it_was(plane: Plane) -> N
     (done,) = erasures(plane.admin)
     assert (done.id, list(done.waiting), done.keys) == (id_, [], 1)
     assert done.HasField("complete_time")
-    assert not names_on_disk(plane)
+    eventually(lambda: not names_on_disk(plane))
 
 
 def test_a_key_on_its_way_is_not_kept_while_its_owner_is_being_erased(plane: Plane) -> None:

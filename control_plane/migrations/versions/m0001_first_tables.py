@@ -138,6 +138,7 @@ def _vault() -> None:
         sa.Column("requested", sa.BigInteger, nullable=False),
         sa.Column("completed", sa.BigInteger),
         sa.Column("keys", sa.Integer, nullable=False),
+        sa.Column("revision", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "erasure_agent",
