@@ -19,7 +19,7 @@ from mesh.v1 import logs_pb2
 @click.command(
     cls=MeshCommand,
     help="Print a proof, as JSON, that the records of a receipt are in the log that its agent"
-    " signed. docs/examples/verify_proof.py checks it with nothing of ours.",
+    " signed, not that it has no others. docs/examples/verify_proof.py checks it without us.",
     examples="""
     mesh audit prove 0193f0c2-6c3e-7b1a-9a52-1f3d2c4b5a69
     mesh audit prove 0193f0c2-6c3e-7b1a-9a52-1f3d2c4b5a69 --out proof.json
@@ -55,7 +55,7 @@ def prove(session: Session, receipt: str, agent: tuple[str, str] | None, out: Pa
     except ProofBroken as error:
         session.alarm(f"ALARM: receipt {receipt} can't be proven: {error}.")
         return errors.DIFFERENT_EXIT_CODE
-    text = json.dumps(proof.document(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(proof.document(), indent=2) + "\n"
     if out is None:
         session.write(text)
     else:
@@ -66,4 +66,5 @@ def prove(session: Session, receipt: str, agent: tuple[str, str] | None, out: Pa
         f"Proven: records {records} are among the first {checkpoint.size:,} of {checkpoint.source},"
         f" signed with the key {fingerprint(proof.public_key)}."
     )
+    session.say("Not proven: that the receipt has no other records.")
     return 0

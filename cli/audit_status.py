@@ -8,6 +8,7 @@ from cli.commands import MeshCommand
 from cli.output import Listing
 from cli.records import instant
 from cli.session import Session, pass_session
+from cli.text import plain
 from mesh import errors
 from mesh.evidence.envelopes import fingerprint
 from mesh.v1 import logs_pb2
@@ -47,7 +48,7 @@ def _record(log: logs_pb2.Log, session: Session) -> dict[str, object]:
     total = max(log.stored_size, log.witnessed_size)
     state, problem = _state(log, session)
     return {
-        "agent": f"{log.domain}/{log.agent}",
+        "agent": plain(f"{log.domain}/{log.agent}"),
         "state": state,
         "coverage": "100 %" if log.verified_size == total else _percent(log.verified_size, total),
         "stored": log.stored_size,
@@ -58,7 +59,7 @@ def _record(log: logs_pb2.Log, session: Session) -> dict[str, object]:
         "heard": instant(log.contact_time),
         "last_record": instant(log.arrival_time),
         "connected": log.connected,
-        "problem": problem,
+        "problem": None if problem is None else plain(problem),
         "key": fingerprint(log.public_key),
     }
 

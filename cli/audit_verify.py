@@ -11,7 +11,8 @@ from cli.export_files import read_export
 from cli.log_lines import export_lines, shown, signed_manifest
 from cli.output import Detail, Listing, Section
 from cli.session import Session, pass_session
-from cli.trust import learnt, load_trust, save_trust
+from cli.text import instant, plain
+from cli.trust import in_words, learnt, load_trust, save_trust
 from mesh import errors
 from mesh.evidence.envelopes import fingerprint
 from mesh.evidence.exports import ExportVerdict, Trust, verify_export
@@ -71,8 +72,11 @@ def verify(
             session.alarm(f"ALARM: {finding.where}: {finding.message}.")
         return errors.DIFFERENT_EXIT_CODE
     if trusted is not None:
-        save_trust(trusted, learnt(trust, verdict))
-        session.say(f"Kept the keys and newest checkpoints in {trusted} for the next time.")
+        kept = learnt(trust, verdict, vouched=file is None or not known)
+        for sentence in in_words(trust, kept, verdict):
+            session.say(sentence)
+        save_trust(trusted, kept)
+        session.say(f"Kept in {trusted} for the next time.")
     return 0
 
 
@@ -108,22 +112,39 @@ def _rests_on(trusted: Path | None, *, known: bool) -> str:
     )
 
 
+def _selected(verdict: ExportVerdict) -> str | None:
+    """What the export says it has whole, in words."""
+    if verdict.manifest is None:
+        return None
+    selection = verdict.manifest.selection
+    words = [f"agent {selection.agent}"] if selection.agent else []
+    words += [f"domain {selection.domain}"] if selection.domain else []
+    if selection.since:
+        words.append(f"arrived since {instant(selection.since)}")
+    if selection.before:
+        words.append(f"arrived before {instant(selection.before)}")
+    return ", ".join(words) or "everything"
+
+
 def _told(verdict: ExportVerdict, file: str | None, rests_on: str) -> Detail:
     first, manifest = verdict.first, verdict.manifest
     record: dict[str, object] = {
         "verdict": FITS if first is None else TAMPERED,
         "first_bad": None if first is None else first.where,
-        "problem": None if first is None else first.message,
+        "problem": None if first is None else plain(first.message),
         "line": None if first is None else first.line,
         "source": file or "live",
         "made": None if manifest is None else manifest.time,
+        "selected": _selected(verdict),
         "records": sum(log.records for log in verdict.logs),
+        "left_out": sum(log.left_out for log in verdict.logs),
         "key": None if manifest is None else fingerprint(manifest.key),
         "rests_on": rests_on,
+        "remarks": [plain(remark) for remark in verdict.remarks] or None,
         "logs": [_log(log) for log in verdict.logs],
     }
-    fields = ["verdict", "first_bad", "problem", "line", "source", "made", "records"]
-    fields += ["key", "rests_on"]
+    fields = ["verdict", "first_bad", "problem", "line", "source", "made", "selected", "records"]
+    fields += ["left_out", "remarks", "key", "rests_on"]
     shown_fields = tuple(name for name in fields if record[name] is not None)
     columns = ("agent", "verdict", "until", "proven", "whole", "remarks", "key")
     logs = Listing([_log(log) for log in verdict.logs], columns, "No logs.")
@@ -139,10 +160,11 @@ def _log(log: Verdict) -> dict[str, object]:
         "until": log.stretch.until,
         "proven": log.proven,
         "whole": log.records,
+        "left_out": log.left_out,
         "wrong": None if finding is None else finding.wrong.value,
         "first_bad": None if finding is None else finding.first,
         "last_bad": None if finding is None else finding.last,
-        "problem": None if finding is None else finding.message,
-        "remarks": "; ".join(log.remarks) or None,
+        "problem": None if finding is None else plain(finding.message),
+        "remarks": plain("; ".join(log.remarks)) or None,
         "key": fingerprint(log.stretch.public_key),
     }

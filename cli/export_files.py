@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mesh.evidence.envelopes import is_envelope
+from cli.whole_files import written_whole
+from mesh.evidence.envelopes import MAX_LINE, is_envelope
 from mesh.evidence.verifying import Finding
 
 _PARQUET = b"PAR1"
@@ -23,24 +24,18 @@ class Written:
 
 def write_export(path: Path, lines: Iterable[bytes], *, parquet: bool) -> Written:
     """Write the lines, durably and whole: the file is there complete, or not at all."""
-    beside = path.with_name(f".{path.name}.partial")
     counted = _Counted(lines)
-    try:
+    with written_whole(path) as file:
         if parquet:
             # pyarrow takes longer to load than most exports take.
             from cli.export_parquet import write_parquet  # noqa: PLC0415
 
-            write_parquet(beside, counted)
+            write_parquet(file, counted)
         else:
-            with beside.open("wb") as file:
-                file.writelines(counted)
-        with beside.open("rb+") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        size = beside.stat().st_size
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+            file.writelines(counted)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Written(counted.records, size, digest)
 
 
@@ -50,7 +45,8 @@ def read_export(path: Path, found: Callable[[Finding], None]) -> Iterator[bytes]
         is_parquet = file.read(len(_PARQUET)) == _PARQUET
         if not is_parquet:
             file.seek(0)
-            yield from file
+            # Where a line has no end yet, verifying ends: so much of one is in memory, never more.
+            yield from iter(lambda: file.readline(MAX_LINE + 1), b"")
             return
     from cli.export_parquet import read_parquet  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,12 +37,12 @@ _FIELDS = [
 _SCHEMA = pa.schema([*_FIELDS, (_RECORD, pa.binary()), (_LEAVES, pa.binary())])
 
 
-def write_parquet(path: Path, lines: Iterable[bytes]) -> None:
+def write_parquet(file: BinaryIO, lines: Iterable[bytes]) -> None:
     """Write the lines of an export, the manifest into the file's metadata."""
     rest = iter(lines)
     manifest = next(rest, b"")
     schema = _SCHEMA.with_metadata({_MANIFEST: manifest})
-    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
         while rows := list(islice(rest, _ROWS)):
             writer.write_table(pa.Table.from_pylist([_row(line) for line in rows], schema))
 

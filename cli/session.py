@@ -15,7 +15,7 @@ from cli.environment import Environment
 from cli.errors import failure, tell
 from cli.flags import Flags, Format, Invocation
 from cli.output import Detail, Listing, Record, Result, show
-from cli.text import instant, spoken
+from cli.text import instant, plain, spoken
 from mesh import errors
 from mesh.times import in_words
 
@@ -95,7 +95,7 @@ class Session:
 
     def alarm(self, text: str) -> None:
         """What must be heard, on stderr, also with --quiet."""
-        self.environment.err.stream.write(f"{text}\n")
+        self.environment.err.stream.write(f"{plain(text)}\n")
 
     def say(self, text: str) -> None:
         """Speech, on stderr, unless --quiet."""

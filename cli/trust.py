@@ -1,13 +1,13 @@
 """What an auditor trusts: keys, and the newest checkpoint seen of each log. A file of their own."""
 
 import json
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
+from cli.whole_files import written_whole
 from mesh.evidence.checkpoints import CheckpointInvalid, read_checkpoint
 from mesh.evidence.envelopes import fingerprint
 from mesh.evidence.exports import ExportVerdict, Trust
@@ -37,33 +37,56 @@ def load_trust(path: Path) -> Trust:
         ) from error
 
 
-def learnt(trust: Trust, verdict: ExportVerdict) -> Trust:
-    """What is trusted after a verification that found nothing."""
+def learnt(trust: Trust, verdict: ExportVerdict, *, vouched: bool) -> Trust:
+    """What is trusted after a verification that found nothing.
+
+    Keys that were not known are learnt only where something vouches for them: the control plane
+    that was asked, its key in the file, or that there is no file yet. A checkpoint is learnt
+    wherever its agent's key is trusted.
+    """
     if verdict.manifest is None or verdict.first is not None:
         return trust
+    control = fingerprint(verdict.manifest.key)
+    vouched = vouched or trust.control_plane == control
     keys, heads = dict(trust.agents), dict(trust.heads)
     for log in verdict.logs:
         name = log.stretch.name
-        keys[name] = fingerprint(log.stretch.public_key)
-        if log.head and _size(log.head) >= _size(heads.get(name)):
+        if vouched:
+            keys.setdefault(name, fingerprint(log.stretch.public_key))
+        if name in keys and log.head and _size(log.head) >= _size(heads.get(name)):
             heads[name] = log.head
-    return Trust(fingerprint(verdict.manifest.key), keys, heads)
+    return Trust(control if vouched else trust.control_plane, keys, heads)
+
+
+def in_words(old: Trust, new: Trust, verdict: ExportVerdict) -> Iterator[str]:
+    """What was learnt, and which keys of a verification were not."""
+    if new.control_plane != old.control_plane:
+        yield f"Learnt the key of the control plane: {new.control_plane}."
+    for name in sorted(new.agents.keys() - old.agents.keys()):
+        yield f"Learnt the key of {name}: {new.agents[name]}."
+    for name in sorted(new.heads):
+        if new.heads[name] != old.heads.get(name):
+            yield f"Learnt that {name} signed for {_size(new.heads[name]):,} records."
+    unknown = sorted({log.stretch.name for log in verdict.logs} - new.agents.keys())
+    unknown += ["the control plane"] if new.control_plane is None else []
+    if unknown:
+        yield (
+            f"Not learnt: the keys of {', '.join(unknown)}, for which nothing but the file itself"
+            " speaks. Verify live, or write into your file what their own machines show."
+        )
 
 
 def save_trust(path: Path, trust: Trust) -> None:
     """Write the file, whole or not at all."""
-    document = {
-        "control_plane": trust.control_plane,
+    document: dict[str, object] = {
         "agents": {
             name: _entry(key, trust.heads.get(name)) for name, key in sorted(trust.agents.items())
         },
     }
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    if trust.control_plane is not None:
+        document = {"control_plane": trust.control_plane, **document}
+    with written_whole(path) as file:
+        file.write((json.dumps(document, indent=2) + "\n").encode())
 
 
 def _entry(key: str, head: str | None) -> Mapping[str, str]:

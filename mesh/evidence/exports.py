@@ -206,5 +206,5 @@ def _skip_to_start(
 
 
 def _content(line: bytes | None) -> bytes:
-    """A line without its end; less than that where the end is missing, so that it fits nothing."""
-    return b"" if line is None else line[:-1]
+    """A line without its end; nothing, which fits nothing, where the end is missing."""
+    return line[:-1] if line is not None and line.endswith(b"\n") else b""

@@ -1,4 +1,7 @@
-"""A proof that a log includes a receipt's records, as a document of its own."""
+"""A proof that a log includes records of a receipt, as a document of its own.
+
+It does not prove that the receipt has no others.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,6 +43,9 @@ class Proof:
             raise ProofBroken(f"the checkpoint does not hold: {error}") from error
         if not self.records:
             raise ProofBroken("there is no record in it")
+        sequences = [one.sequence for one in self.records]
+        if sequences != sorted(set(sequences)):
+            raise ProofBroken("a record is in it twice, or before an earlier one")
         for one in self.records:
             try:
                 leaf, index = leaf_hash(one.record), one.sequence - 1
@@ -81,7 +87,7 @@ def read_proof(text: str | bytes) -> Proof:
             public_key=decode_bytes(document["public_key"]),
             records=tuple(_read_records(document["records"])),
         )
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ProofBroken(f"it is no proof: {error}") from error
 
 
@@ -89,7 +95,7 @@ def _read_records(parts: Sequence[Mapping[str, object]]) -> list[ProvenRecord]:
     records = []
     for part in parts:
         sequence, record, path = part["sequence"], part["record"], part["path"]
-        if not (isinstance(sequence, int) and isinstance(record, str) and isinstance(path, list)):
+        if not (type(sequence) is int and isinstance(record, str) and isinstance(path, list)):
             raise TypeError("a record has a sequence, its text and a path")
         nodes = tuple(decode_bytes(node) for node in path)
         records.append(ProvenRecord(sequence, record.encode(), nodes))

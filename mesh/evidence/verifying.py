@@ -74,6 +74,11 @@ class Verdict:
     finding: Finding | None
     remarks: tuple[str, ...] = ()
 
+    @property
+    def left_out(self) -> int:
+        """How many records of a log that fits are there as hashes alone."""
+        return 0 if self.finding else self.stretch.until - self.records
+
 
 class LogVerifier:
     """Takes a stretch piece by piece and stops at the first thing that is wrong.

@@ -320,12 +320,14 @@ def test_a_proof_is_verified_by_the_standalone_script(mesh: Run, tmp_path: Path)
     done = mesh("audit", "prove", RECEIPT, "--out", str(file))
     assert done.code == 0
     assert "records 7, 8 are among the first 10" in done.err
+    assert "Not proven: that the receipt has no other records." in done.err
     assert mesh("audit", "prove", RECEIPT, "--agent", BOOKINGS.name).out == file.read_text()
     key = hashlib.sha256(BOOKINGS.public_key).hexdigest()
     for arguments in ((), (key,)):
         proven = script(file, *arguments)
         assert proven.returncode == 0, proven.stderr
         assert "record 7 (io.meshwarden.read.started.v1) was in meshwarden/agents" in proven.stdout
+        assert proven.stdout.endswith("not proven: that the receipt has no other records\n")
         assert key in proven.stdout
     other = script(file, hashlib.sha256(FLEET.public_key).hexdigest())
     assert (other.returncode, other.stderr) == (1, "NOT PROVEN: another key signed it\n")
@@ -358,6 +360,8 @@ def test_a_changed_proof_proves_nothing(mesh: Run, tmp_path: Path) -> None:
         "key": {**proof, "public_key": key[::-1]},
         "receipt": {**proof, "receipt": "another"},
         "nothing": {**proof, "records": []},
+        "twice": {**proof, "records": [one, one, two]},
+        "order": {**proof, "records": [two, one]},
     }
     for name, changed in changes.items():
         file = tmp_path / "proof.json"
