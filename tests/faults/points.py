@@ -109,9 +109,9 @@ POINTS: Final[dict[str, Point]] = {
     "mark.unnamed": Point(Path, "replace", _BEFORE, _path("acknowledged.new"), 2),
     "mark.kept": Point(Files, "replace", _AFTER, _path("acknowledged"), 2),
     "segment.pruned": Point(Path, "unlink", _AFTER, _path(".log"), 3),
-    "key.torn": Point(Files, "write", _TORN, _writes(".json.new", "principals"), 3),
-    "key.unnamed": Point(Path, "replace", _BEFORE, _path(".json.new", "principals"), 3),
-    "key.kept": Point(Files, "replace", _AFTER, _path(".json", "principals"), 3),
+    "key.torn": Point(Files, "write", _TORN, _writes(".json.new", "principals"), 1),
+    "key.unnamed": Point(Path, "replace", _BEFORE, _path(".json.new", "principals"), 1),
+    "key.kept": Point(Files, "replace", _AFTER, _path(".json", "principals"), 1),
     "key.told": Point(EventLog, "write", _AFTER, _event(EventType.KEY_CREATED), 1),
     "key.doomed": Point(
         EventLog, "write", _AFTER, _event(EventType.KEY_DESTROYED), 1, Needs.ERASURE
