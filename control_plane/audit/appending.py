@@ -7,9 +7,9 @@ from control_plane.agreements import store as agreements
 from control_plane.agreements.store import AgreementRead
 from control_plane.audit import claims, reads_store, rules, store, witnessing
 from control_plane.audit.arrivals import AgentName
+from control_plane.audit.claims import Claim
 from control_plane.database import Transaction
 from control_plane.timeline import store as timeline
-from control_plane.timeline.rules import merged
 from control_plane.vault.vault import Vault
 from mesh.evidence.codec import Recorded
 from mesh.evidence.events import UsageEvent
@@ -71,48 +71,51 @@ def index_events(
     domain, agent = name.domain, name.agent
     opened = vault.open(tx, domain, agent, events)
     actors = {event: claims.actor_of(personal) for event, personal in opened.items()}
-    _index_reads(tx, domain, agent, [event for event in events if event.type.is_read], actors)
-    _index_names(tx, domain, agent, events, new, now)
+    claimed = [claims.claim_of(event, domain) for event in events]
+    reads = [claim for claim in claimed if claim.event.type.is_read]
+    _index_reads(tx, domain, agent, reads, actors)
+    _index_names(tx, domain, agent, claimed, new, now)
 
 
 def _index_reads(
     tx: Transaction,
     domain: str,
     agent: str,
-    events: Sequence[UsageEvent],
+    claimed: Sequence[Claim],
     actors: Mapping[str, str],
 ) -> None:
-    reads = merged(
-        claims.read_of(event, domain, agent, actors.get(event.id, "")) for event in events
-    )
+    events = [claim.event for claim in claimed]
     keys = {event.receipt: key for event in events if (key := key_id(event.data))}
+    indexed = claims.reads_of(claimed, domain, agent, actors)
+    reads = [one.read for one in indexed]
     receipts = [rules.receipt_of(read, keys.get(read.receipt, "")) for read in reads]
     known = store.known_receipts(tx, domain, agent, [receipt.id for receipt in receipts])
     store.add_receipts(tx, [receipt for receipt in receipts if receipt.id not in known])
     store.move_receipts(tx, [receipt for receipt in receipts if receipt.id in known])
     timeline.record_reads(tx, reads)
-    reads_store.index_reads(tx, claims.indexed(reads, events), known)
+    reads_store.index_reads(tx, indexed, known)
 
 
 def _index_names(
     tx: Transaction,
     domain: str,
     agent: str,
-    events: Sequence[UsageEvent],
+    claimed: Sequence[Claim],
     new: Collection[int],
     now: datetime,
 ) -> None:
-    named = {name for event in events for name in claims.named_agreements(event)}
+    named = {name for claim in claimed for name in claim.agreements}
     own = agreements.own(tx, domain, {name for name in named if rules.is_id(name)})
     uses = [
-        AgreementRead(name, event.receipt, event.time)
-        for event in events
-        for name in claims.used_agreements(event, own)
+        AgreementRead(name, claim.event.receipt, claim.event.time)
+        for claim in claimed
+        for name in claims.used_agreements(claim, own)
     ]
     agreements.note_reads(tx, domain, agent, uses)
-    events = [event for event in events if event.sequence in new]
-    told = [claims.change_of(e, domain, agent) for e in events if not e.type.is_read]
-    suspicions = [claims.suspicion_of(event, domain, agent, own, now) for event in events]
+    claimed = [claim for claim in claimed if claim.event.sequence in new]
+    events = [claim.event for claim in claimed if not claim.event.type.is_read]
+    told = [claims.change_of(event, domain, agent) for event in events]
+    suspicions = [claims.suspicion_of(claim, domain, agent, own, now) for claim in claimed]
     timeline.record_changes(tx, [*told, *(one for one in suspicions if one is not None)])
 
 

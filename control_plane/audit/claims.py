@@ -1,10 +1,11 @@
 """What an agent's event claims, and what of it the audit shows and finds events by."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass
 from datetime import datetime
 
 from control_plane.audit.reads import IndexedRead, Touched, counted, parts_of
-from control_plane.timeline.rules import Change, Read, class_bits
+from control_plane.timeline.rules import CLASSIFICATIONS, Change, Read
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.masks import Mask
 from mesh.names import is_name
@@ -15,44 +16,89 @@ _MOST_CHARS = 200
 _MOST_SUMMARY_CHARS = 2_000
 
 
-def read_of(event: UsageEvent, domain: str, agent: str, actor: str) -> Read:
-    """What the timeline shows of a read's event; what is absent, odd or foreign is left out."""
-    data = event.data
-    reasons = _texts(data.get("reasons"))[:MOST_NAMES]
-    touched = _touched(event, domain)
-    return Read(
-        receipt=event.receipt,
-        action=event.type.action,
-        time=event.time,
-        domain=domain,
-        agent=agent,
-        actor=actor,
-        products=tuple(p for p in _named(data, "product") if _is_own(p, domain))[:MOST_NAMES],
-        purpose=_shown(_text(data.get("purpose"))),
-        summary=_shown(_summary(event, domain), _MOST_SUMMARY_CHARS),
-        rows=_count(data.get("rows")),
-        reasons=tuple(_shown(reason) for reason in reasons),
-        classified=tuple(
-            sorted((one.product, word) for one in touched for word in one.classifications)
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An event and what its decisions name, in order and each once.
+
+    `own` are the domain's products, `foreign` those that it can't have, `touched` its datasets.
+    """
+
+    event: UsageEvent
+    own: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    agreements: tuple[str, ...] = ()
+    touched: tuple[Touched, ...] = ()
+
+
+def claim_of(event: UsageEvent, domain: str) -> Claim:
+    """What an event of an agent of the domain names; what is odd is left out."""
+    decisions = _decisions(event.data)
+    if not decisions:
+        return Claim(event)
+    foreign: set[str] = set()
+    agreements: set[str] = set()
+    touched: dict[tuple[str, str], set[str]] = {}
+    started = event.type is EventType.STARTED
+    for decision in decisions:
+        agreements.add(_text(decision.get("agreement")))
+        product, dataset = _text(decision.get("product")), _text(decision.get("dataset"))
+        if not _is_own(product, domain):
+            foreign.add(product)
+            continue
+        words = touched.setdefault((product, dataset if is_name(dataset) else ""), set())
+        if started:
+            words.update(_classifications(decision.get("columns")))
+    return Claim(
+        event,
+        own=tuple(sorted({product for product, _ in touched})),
+        foreign=tuple(sorted(foreign - {""})),
+        agreements=tuple(sorted(agreements - {""})),
+        touched=tuple(
+            Touched(*name, frozenset(words)) for name, words in sorted(touched.items())[:MOST_NAMES]
         ),
     )
 
 
-def indexed(reads: Iterable[Read], events: Sequence[UsageEvent]) -> list[IndexedRead]:
-    """What is indexed of one agent's merged reads; `events` are all that they were made of."""
-    first: dict[str, UsageEvent] = {}
-    last: dict[str, UsageEvent] = {}
-    for event in events:
-        first.setdefault(event.receipt, event)
-        last[event.receipt] = event
+def reads_of(
+    claims: Iterable[Claim], domain: str, agent: str, actors: Mapping[str, str]
+) -> list[IndexedRead]:
+    """An agent's reads, `actors` being by event: who and what of a read's first event, how it
+    stands of its last. What is absent, odd or foreign is left out.
+    """
+    ends: dict[str, tuple[Claim, UsageEvent]] = {}
+    for claim in claims:
+        first, _ = ends.pop(claim.event.receipt, (claim, None))
+        ends[claim.event.receipt] = (first, claim.event)
     return [
         IndexedRead(
-            read,
-            counted(_count(last[read.receipt].data.get("bytes"))),
-            parts_of(_touched(first[read.receipt], read.domain)),
+            _read(first, last, (domain, agent), actors.get(first.event.id, "")),
+            counted(_count(last.data.get("bytes"))),
+            parts_of(first.touched),
         )
-        for read in reads
+        for first, last in ends.values()
     ]
+
+
+def _read(first: Claim, last: UsageEvent, name: tuple[str, str], actor: str) -> Read:
+    """What the timeline shows of a read."""
+    domain, agent = name
+    reasons = _texts(last.data.get("reasons"))[:MOST_NAMES]
+    return Read(
+        receipt=last.receipt,
+        action=last.type.action,
+        time=first.event.time,
+        domain=domain,
+        agent=agent,
+        actor=actor,
+        products=first.own[:MOST_NAMES],
+        purpose=_shown(_text(first.event.data.get("purpose"))),
+        summary=_shown(_summary(last, domain), _MOST_SUMMARY_CHARS),
+        rows=_count(last.data.get("rows")),
+        reasons=tuple(_shown(reason) for reason in reasons),
+        classified=tuple(
+            sorted((one.product, word) for one in first.touched for word in one.classifications)
+        ),
+    )
 
 
 def actor_of(personal: Mapping[str, object]) -> str:
@@ -78,25 +124,21 @@ def change_of(event: UsageEvent, domain: str, agent: str) -> Change:
     )
 
 
-def named_agreements(event: UsageEvent) -> tuple[str, ...]:
-    """Every agreement that the event names."""
-    return _named(event.data, "agreement")
-
-
-def used_agreements(event: UsageEvent, own: Set[str]) -> tuple[str, ...]:
+def used_agreements(claim: Claim, own: Set[str]) -> tuple[str, ...]:
     """The agreements that an allowed read rests on, of those that are the domain's own."""
-    if event.type is not EventType.STARTED:
+    if claim.event.type is not EventType.STARTED:
         return ()
-    return tuple(name for name in named_agreements(event) if name in own)[:MOST_NAMES]
+    return tuple(name for name in claim.agreements if name in own)[:MOST_NAMES]
 
 
 def suspicion_of(
-    event: UsageEvent, domain: str, agent: str, own: Set[str], now: datetime
+    claim: Claim, domain: str, agent: str, own: Set[str], now: datetime
 ) -> Change | None:
     """Tells of names that can't be right, `own` being the domain's agreements; None without."""
-    found = ", and ".join(_oddities(event, domain, own))
+    found = ", and ".join(_oddities(claim, domain, own))
     if not found:
         return None
+    event = claim.event
     return Change(
         action="evidence.suspect",
         actor=f"agent:{domain}/{agent}",
@@ -107,16 +149,15 @@ def suspicion_of(
     )
 
 
-def _oddities(event: UsageEvent, domain: str, own: Set[str]) -> Iterator[str]:
-    products, agreements = _named(event.data, "product"), named_agreements(event)
+def _oddities(claim: Claim, domain: str, own: Set[str]) -> Iterator[str]:
     for noun, foreign in (
-        ("product", [name for name in products if not _is_own(name, domain)]),
-        ("agreement", [name for name in agreements if name not in own]),
+        ("product", claim.foreign),
+        ("agreement", [name for name in claim.agreements if name not in own]),
     ):
         if foreign:
             more = f" and {len(foreign) - 1:,} more" if len(foreign) > 1 else ""
             yield f"the {noun} {_shown(foreign[0], 100)}{more}, which {domain} does not have"
-    if max(len(products), len(agreements)) > MOST_NAMES:
+    if max(len(claim.own) + len(claim.foreign), len(claim.agreements)) > MOST_NAMES:
         yield f"more than {MOST_NAMES} products or agreements"
 
 
@@ -139,37 +180,19 @@ def _summary(event: UsageEvent, domain: str) -> str:
             return _text(data.get("message")) or ", ".join(_texts(data.get("reasons")))
 
 
-def _decisions(data: Mapping[str, object]) -> list[Mapping[str, object]]:
+def _decisions(data: Mapping[str, object]) -> list[dict[str, object]]:
     decisions = data.get("decisions")
     if not isinstance(decisions, list):
         return []
-    return [decision for decision in decisions if isinstance(decision, Mapping)]
-
-
-def _named(data: Mapping[str, object], field: str) -> tuple[str, ...]:
-    found = {_text(decision.get(field)) for decision in _decisions(data)}
-    return tuple(sorted(found - {""}))
-
-
-def _touched(event: UsageEvent, domain: str) -> list[Touched]:
-    """The domain's own datasets that the event names, each once; a refused one is not read."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for decision in _decisions(event.data):
-        product, dataset = _text(decision.get("product")), _text(decision.get("dataset"))
-        if not _is_own(product, domain):
-            continue
-        words = found.setdefault((product, dataset if is_name(dataset) else ""), set())
-        if event.type is EventType.STARTED:
-            words.update(_classifications(decision.get("columns")))
-    return [Touched(*name, frozenset(words)) for name, words in sorted(found.items())][:MOST_NAMES]
+    return [decision for decision in decisions if isinstance(decision, dict)]
 
 
 def _classifications(columns: object) -> Iterator[str]:
     """The classifications of the columns that were handed out in some form."""
-    for column in columns if isinstance(columns, list) else []:
-        if isinstance(column, Mapping) and column.get("mask") != Mask.DROP:
+    for column in columns if isinstance(columns, list) else ():
+        if isinstance(column, dict) and column.get("mask") != Mask.DROP:
             word = _text(column.get("classification"))
-            if class_bits((word,)):
+            if word in CLASSIFICATIONS:
                 yield word
 
 

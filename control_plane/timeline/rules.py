@@ -1,7 +1,7 @@
 """The timeline: every change of the mesh and every read, and who may see which."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from mesh.contracts.values import Classification
@@ -13,6 +13,7 @@ MAX_PAGE = 500
 DEFAULT_PAGE = 100
 OUTCOMES = ("started", "completed", "aborted", "refused")
 _CLASS_BITS = {one.value: 1 << place for place, one in enumerate(Classification)}
+CLASSIFICATIONS = frozenset(_CLASS_BITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +52,6 @@ class Read:
     rows: int = 0
     reasons: tuple[str, ...] = ()
     classified: tuple[tuple[str, str], ...] = ()
-
-
-def merged(reads: Iterable[Read]) -> list[Read]:
-    """One agent's reads by receipt: who and what of the first event, how it stands of the last."""
-    latest: dict[str, Read] = {}
-    for read in reads:
-        first = latest.pop(read.receipt, read)
-        latest[read.receipt] = replace(
-            read,
-            time=first.time,
-            actor=first.actor,
-            products=first.products,
-            purpose=first.purpose,
-            classified=first.classified,
-        )
-    return list(latest.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,13 +176,13 @@ def _state(read: Read) -> dict[str, object]:
 
 
 def _products(read: Read, position: int) -> list[dict[str, object]]:
+    classes = dict.fromkeys(read.products, 0)
+    for product, word in read.classified:
+        if product in classes:
+            classes[product] |= class_bits((word,))
     return [
-        {
-            "entry": position,
-            "product": product,
-            "classes": class_bits(word for name, word in read.classified if name == product),
-        }
-        for product in read.products
+        {"entry": position, "product": product, "classes": bits}
+        for product, bits in classes.items()
     ]
 
 

@@ -10,6 +10,7 @@ import rfc8785
 _LARGEST = 2**53 - 1
 # What agents write has some 20 levels at most, a filter in a decision that nests as it may.
 MAX_DEPTH = 32
+_NESTS = (dict, list)
 _encode = json.JSONEncoder(
     ensure_ascii=False,
     allow_nan=False,
@@ -29,6 +30,8 @@ class _Fraction(Exception):
 
 def canonical(document: object) -> bytes:
     """The canonical bytes. Raises ValueError for what JSON can't hold."""
+    if type(document) is str and _needs_no_escape(document):
+        return b'"%b"' % document.encode()
     if _is_plain(document):
         try:
             return _encode(document).encode()
@@ -63,7 +66,7 @@ def is_too_deep(document: object) -> bool:
     """Whether a document nests deeper than events may, whatever room the caller's stack has."""
     level: list[Any] = [document]
     for _ in range(MAX_DEPTH):
-        level = [item for one in level for item in _items(one) if isinstance(item, dict | list)]
+        level = [item for one in level for item in _items(one) if isinstance(item, _NESTS)]
         if not level:
             return False
     return True
@@ -89,8 +92,12 @@ def listed(items: Iterable[bytes]) -> bytes:
     return b"[%b]" % b",".join(items)
 
 
+def _needs_no_escape(text: str) -> bool:
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+
+
 def _items(value: Any) -> Iterable[Any]:
-    return value.values() if isinstance(value, Mapping) else value
+    return value if isinstance(value, list) else value.values()
 
 
 def _is_plain(value: Any) -> bool:

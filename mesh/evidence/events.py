@@ -23,12 +23,12 @@ class EventType(StrEnum):
     @property
     def action(self) -> str:
         """`read.started`, as people read it."""
-        return self.value.removeprefix("io.meshwarden.").removesuffix(".v1")
+        return self.removeprefix("io.meshwarden.").removesuffix(".v1")
 
     @property
     def is_read(self) -> bool:
         """Whether it is about a statement."""
-        return self.action.startswith("read.")
+        return self.startswith("io.meshwarden.read.")
 
     @property
     def state(self) -> str:

@@ -15,7 +15,7 @@ from control_plane.audit import claims, reads_store
 from control_plane.audit.reads import Dimension, ReadGroup, Selection
 from control_plane.database import Database, Transaction, migrate, open_sqlite
 from control_plane.postgres import open_postgres
-from control_plane.timeline.rules import Sight, merged
+from control_plane.timeline.rules import Sight
 from mesh.contracts.values import Classification
 from mesh.evidence.events import EventType, UsageEvent, agent_source
 from mesh.masks import Mask
@@ -91,11 +91,11 @@ def write(tx: Transaction, reads: Sequence[Made], ends_together: bool = True) ->
         )
         known: set[str] = set()
         for batch in batches:
-            found = merged(
-                claims.read_of(event, *name, of_agent[event.receipt].actor) for event in batch
-            )
-            reads_store.index_reads(tx, claims.indexed(found, batch), known)
-            known |= {read.receipt for read in found}
+            actors = {event.id: of_agent[event.receipt].actor for event in batch}
+            claimed = [claims.claim_of(event, name[0]) for event in batch]
+            found = claims.reads_of(claimed, *name, actors)
+            reads_store.index_reads(tx, found, known)
+            known |= {one.read.receipt for one in found}
 
 
 def plainly(

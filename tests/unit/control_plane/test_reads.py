@@ -13,12 +13,13 @@ from control_plane.audit.reads import (
     MOST_COUNTED,
     UNCLASSIFIED,
     Dimension,
+    IndexedRead,
     Touched,
     counted,
     parts_of,
     written,
 )
-from control_plane.timeline.rules import class_bits, merged
+from control_plane.timeline.rules import class_bits
 from mesh.contracts.values import Classification
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.v1 import audit_pb2
@@ -74,6 +75,12 @@ TOUCHED = st.builds(
 )
 
 
+def indexed(*events: UsageEvent) -> IndexedRead:
+    claimed = [claims.claim_of(event, "bookings") for event in events]
+    (found,) = claims.reads_of(claimed, "bookings", "b-1", {})
+    return found
+
+
 def test_dimensions_have_the_numbers_of_the_wire() -> None:
     wire = [name.removeprefix("DIMENSION_").lower() for name in DIMENSIONS]
     assert wire == ["unspecified", *Dimension]
@@ -81,8 +88,7 @@ def test_dimensions_have_the_numbers_of_the_wire() -> None:
 
 def test_a_read_is_indexed_by_its_own_datasets_and_what_was_not_dropped_of_them() -> None:
     events = [STARTED, COMPLETED]
-    reads = merged(claims.read_of(event, "bookings", "b-1", "user:ana") for event in events)
-    (found,) = claims.indexed(reads, events)
+    found = indexed(*events)
     assert (found.outcome, found.rows, found.bytes) == ("completed", 3, 30)
     assert [(part.product, part.dataset) for part in found.parts] == [
         ("bookings.fares", "fares"),
@@ -97,15 +103,14 @@ def test_whatever_an_event_says_of_its_columns_is_indexed(data: st.DataObject) -
     columns = data.draw(JSON | st.lists(JSON | COLUMN))
     decision = {"product": "bookings.fares", "dataset": data.draw(JSON), "columns": columns}
     event = replace(STARTED, data={"decisions": [decision, data.draw(JSON)], "bytes": columns})
-    read = claims.read_of(event, "bookings", "b-1", "")
-    (found,) = claims.indexed([read], [event])
+    found = indexed(event)
     assert found.parts[0].product == "bookings.fares"
-    assert {word for _, word in read.classified} <= {one.value for one in Classification}
+    assert {word for _, word in found.read.classified} <= {one.value for one in Classification}
 
 
 def test_nothing_of_a_refused_read_was_read() -> None:
     refused = replace(STARTED, type=EventType.REFUSED)
-    (found,) = claims.indexed([claims.read_of(refused, "bookings", "b-1", "")], [refused])
+    found = indexed(refused)
     assert [part.read_classes for part in found.parts] == [FIRST | UNCLASSIFIED, 0]
     assert found.read.classified == ()
 
