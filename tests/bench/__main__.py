@@ -13,6 +13,7 @@ from examples.airline.processes import ROOT, terminated_like_interrupted
 from tests.bench import report
 from tests.bench.decisions import decisions
 from tests.bench.evidence import evidence
+from tests.bench.losses import losses
 from tests.bench.machine import facts
 from tests.bench.measuring import Section
 from tests.bench.points import points
@@ -36,6 +37,7 @@ BENCHMARKS: Mapping[str, Callable[[Surroundings], Sequence[Section]]] = {
     "recorded": recorded,
     "windows": windows,
     "topics": topics,
+    "losses": losses,
 }
 FEWEST_ROUNDS = 5
 

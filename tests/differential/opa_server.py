@@ -31,9 +31,13 @@ def free_port() -> int:
 
 @dataclass
 class OpaServer:
-    """A server that can be stopped and started again at its address."""
+    """A server that can be stopped and started again at its address.
+
+    `options` are added to its command line: a configuration, policies to start with.
+    """
 
     port: int
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,7 +49,7 @@ class OpaServer:
         address = f"127.0.0.1:{self.port}"
         command = [opa_binary(), "run", "-s", "-a", address, "--log-level", "error"]
         self.process = subprocess.Popen(
-            [*command, "--skip-version-check"], stderr=subprocess.DEVNULL
+            [*command, "--skip-version-check", *self.options], stderr=subprocess.DEVNULL
         )
         for _ in range(_TRIES):
             assert self.process.poll() is None, "opa ended at its start"
