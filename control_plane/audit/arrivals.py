@@ -100,6 +100,7 @@ class Known:
 
     stored: int
     witnessed: int
+    verified: int
     reach: int
     room: int
     records: Mapping[int, bytes]

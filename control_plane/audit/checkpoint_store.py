@@ -1,5 +1,6 @@
 """The checkpoints' table: what each agent signed of its log, and how it stands."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from control_plane.database import Instant, Transaction
 # do, and these only say more closely where a log stops fitting. Forks and what waits stay for ever.
 KEPT_WHOLE = timedelta(days=1)
 MAX_FORKED = 1_000
+_SOME = 10
 _HOUR_MICROSECONDS = 3_600_000_000
 
 
@@ -70,11 +72,51 @@ def roots_at(tx: Transaction, domain: str, agent: str, size: int) -> frozenset[b
     )
 
 
+def signed_roots(tx: Transaction, domain: str, agent: str) -> dict[int, bytes]:
+    """The roots that an agent signed by size, of sizes that it signed one root for."""
+    rows = tx.exec(
+        select(CheckpointRow.size, CheckpointRow.root).where(
+            CheckpointRow.domain == domain, CheckpointRow.agent == agent
+        )
+    ).all()
+    times = Counter(size for size, _ in rows)
+    return {size: bytes(root) for size, root in rows if times[size] == 1}
+
+
 def pending(
     tx: Transaction, domain: str, agent: str, after: int, until: int
 ) -> list[KeptCheckpoint]:
     """What waits for a record after one and up to another, by size."""
     return _found(tx, domain, agent, Standing.PENDING, after, until)
+
+
+def undecided(tx: Transaction, domain: str, agent: str, after: int) -> list[KeptCheckpoint]:
+    """Some of what does not fit a log, or waits for it, beyond a size; the smallest first."""
+    rows = tx.exec(
+        select(CheckpointRow)
+        .where(
+            CheckpointRow.domain == domain,
+            CheckpointRow.agent == agent,
+            CheckpointRow.standing != Standing.FITS.value,
+            CheckpointRow.size > after,
+        )
+        .order_by(col(CheckpointRow.size), col(CheckpointRow.root))
+        .limit(_SOME)
+    )
+    return [_kept(row) for row in rows]
+
+
+def reopen(tx: Transaction, domain: str, agent: str, after: int) -> None:
+    """Let what is beyond a size be compared again."""
+    tx.execute(
+        update(CheckpointRow)
+        .where(
+            col(CheckpointRow.domain) == domain,
+            col(CheckpointRow.agent) == agent,
+            col(CheckpointRow.size) > after,
+        )
+        .values(standing=Standing.PENDING.value)
+    )
 
 
 def fitting(

@@ -12,11 +12,12 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from control_plane.audit import topic_store
-from control_plane.audit.arrivals import TopicRecord
+from control_plane.audit.arrivals import AgentName, TopicRecord
 from control_plane.audit.indexing import Indexing
 from control_plane.database import Database, Transaction
 from mesh.errors import ControlUnavailable, Unavailable
 from mesh.kafka.settings import KafkaSettings
+from mesh.kafka.unpacking import bound_unpacking
 
 log = logging.getLogger(__name__)
 
@@ -106,13 +107,28 @@ class Indexer:
             self._commit(consumer)
         with self._database.reading() as tx:
             overdue = self._indexing.overdue(tx, self._clock())
+            disputed = self._indexing.disputed(tx, self._clock())
         for name in overdue:
-            with self._database.writing() as tx:
-                self._indexing.skip_missing(tx, name, self._clock())
+            self._apart(name, self._indexing.skip_missing)
+        for name in disputed:
+            self._apart(name, self._indexing.settle)
         return len(records)
+
+    def _apart(
+        self, name: AgentName, mend: Callable[[Transaction, AgentName, datetime], object]
+    ) -> None:
+        """Do something about one agent's log; that it can't be done stops no other's."""
+        try:
+            with self._database.writing() as tx:
+                mend(tx, name, self._clock())
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("the log of %s can't be gone on with", name)
 
     def connect(self) -> KafkaConsumer:
         """A member of the group. Raises KafkaError when no broker answers."""
+        bound_unpacking()
         source = self._source
         consumer = KafkaConsumer(
             **_OPTIONS, **source.settings.client_options(), group_id=source.group

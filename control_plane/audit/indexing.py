@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from control_plane.audit import arrivals, store, topic_store, tree_store
+from control_plane.audit import arrivals, candidate_store, disputing, store, topic_store, tree_store
 from control_plane.audit.appending import add_new_events
 from control_plane.audit.arrivals import AgentName, Arrival, Gap, Known, Refused, TopicRecord
 from control_plane.audit.reindexing import add_late_events
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 ACTOR = "service:meshwarden"
 _AT_ONCE = 2_000
+_TRIED_AGAIN = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Indexing:
     ) -> None:
         self._vault, self._enrolled, self._patience = vault, enrolled, patience
         self._known_agents: set[AgentName] = set()
+        self._tried: dict[AgentName, datetime] = {}
 
     def take(self, tx: Transaction, records: Sequence[TopicRecord], now: datetime) -> int:
         """Store what the records bring; how many events are stored now."""
@@ -74,6 +76,19 @@ class Indexing:
             if (one.since + self._patience.time <= now or one.count > self._patience.events)
             and one.first <= _witnessed(tx, one.name)
         ]
+
+    def disputed(self, tx: Transaction, now: datetime) -> list[AgentName]:
+        """The agents of which several records came under one sequence; each again after a while."""
+        return [
+            name
+            for name in candidate_store.disputed(tx)
+            if abs(now - self._tried.get(name, datetime.min.replace(tzinfo=UTC))) >= _TRIED_AGAIN
+        ]
+
+    def settle(self, tx: Transaction, name: AgentName, now: datetime) -> None:
+        """Store what the agent signed in the place of what it did not."""
+        self._tried[name] = now
+        disputing.settle(tx, name, now, self._vault)
 
     def skip_missing(self, tx: Transaction, name: AgentName, now: datetime) -> Gap | None:
         """Go on behind the events that did not come, and tell that they are missing.
@@ -108,6 +123,8 @@ class Indexing:
             add_late_events(tx, name.domain, name.agent, found.late, now, self._vault)
             summary = f"{len(found.late)} events of {name} that were missing came late"
             timeline.record_change(tx, _alarm("evidence.late", name, summary, now))
+        undecided = [one for one in found.others if one.event.sequence > known.verified]
+        candidate_store.keep(tx, name, undecided, now)
         _report(tx, name, found.refused, now)
         return stored + len(found.late)
 
@@ -137,7 +154,9 @@ class Indexing:
 
     def _known(self, tx: Transaction, name: AgentName, arrived: Sequence[Arrival]) -> Known:
         domain, agent = name.domain, name.agent
-        stored, witnessed = store.stored_sequence(tx, domain, agent), _witnessed(tx, name)
+        stored = store.stored_sequence(tx, domain, agent)
+        log = tree_store.find(tx, domain, agent)
+        witnessed = log.witnessed_size
         events = [one.event.event for one in arrived]
         sequences = [event.sequence for event in events]
         kept = topic_store.held_ids(tx, name)
@@ -146,6 +165,7 @@ class Indexing:
         return Known(
             stored=stored,
             witnessed=witnessed,
+            verified=log.verified_size,
             reach=max(stored, witnessed) + self._patience.reach,
             room=4 * self._patience.events - beyond,
             records={

@@ -11,7 +11,12 @@ from control_plane.audit.checkpoint_store import CheckpointRow
 from control_plane.audit.heads import Standing
 from control_plane.audit.reads_store import DatasetReadRow
 from control_plane.audit.store import ReceiptRow, UsageEventRow
-from control_plane.audit.topic_store import HeldEventRow, LogGapRow, RefusedRecordRow
+from control_plane.audit.topic_store import (
+    HeldEventRow,
+    LogGapRow,
+    RefusedCountRow,
+    RefusedRecordRow,
+)
 from control_plane.audit.tree_store import LogRow, TileRow
 from control_plane.bulk import among
 from control_plane.database import Transaction
@@ -82,4 +87,5 @@ def forget_receipts(tx: Transaction, domain: str, agent: str, receipts: Sequence
 
 def forget_refused(tx: Transaction, topic: str) -> None:
     """Drop the notes of records that were not taken from a topic; they come up again."""
-    tx.execute(delete(RefusedRecordRow).where(col(RefusedRecordRow.topic) == topic))
+    for row in (RefusedRecordRow, RefusedCountRow):
+        tx.execute(delete(row).where(col(row.topic) == topic))

@@ -1,5 +1,7 @@
 """Reads the records of logs as they are stored, byte for byte."""
 
+from collections.abc import Iterator
+
 from sqlalchemy import func
 from sqlmodel import col, select
 
@@ -59,3 +61,14 @@ def first_after(tx: Transaction, domain: str, agent: str, sequence: int) -> int 
             UsageEventRow.sequence > sequence,
         )
     ).one()
+
+
+def sequences_after(tx: Transaction, domain: str, agent: str, sequence: int) -> Iterator[int]:
+    """The sequences of the records after one that are stored."""
+    yield from tx.exec(
+        select(UsageEventRow.sequence).where(
+            UsageEventRow.domain == domain,
+            UsageEventRow.agent == agent,
+            UsageEventRow.sequence > sequence,
+        )
+    )

@@ -32,13 +32,13 @@ def index_again(
     tx: Transaction,
     name: AgentName,
     new: Sequence[UsageEvent],
-    gone: Sequence[UsageEvent],
+    gone: Sequence[str],
     now: datetime,
     vault: Vault,
 ) -> None:
-    """Index the whole receipts of new events, and of those that are gone."""
+    """Index the whole receipts of new events, and those of events that are gone."""
     domain, agent = name.domain, name.agent
-    receipts = sorted({event.receipt for event in (*gone, *new)})
+    receipts = sorted({*gone, *(event.receipt for event in new)})
     fresh = {event.sequence for event in new}
     for some in (receipts[at : at + _CHUNK] for at in range(0, len(receipts), _CHUNK)):
         rebuild_store.forget_receipts(tx, domain, agent, some)

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, func, update
+from sqlalchemy import BigInteger, Column, delete, func, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.rules import Receipt
 from control_plane.bulk import among, insert_rows, update_rows
 from control_plane.database import Instant, Transaction
 from mesh.evidence.codec import Recorded, decode_event
-from mesh.evidence.events import UsageEvent
+from mesh.evidence.events import EventType, UsageEvent
 
 
 class UsageEventRow(SQLModel, table=True):
@@ -90,6 +90,29 @@ def add_events(
         for event, record in events
     ]
     insert_rows(tx, UsageEventRow, rows)
+
+
+def receipts_at(tx: Transaction, domain: str, agent: str, sequences: Sequence[int]) -> list[str]:
+    """The receipts that an agent's events belong to."""
+    rows = tx.exec(
+        select(UsageEventRow.receipt).where(
+            UsageEventRow.domain == domain,
+            UsageEventRow.agent == agent,
+            col(UsageEventRow.sequence).in_(sequences),
+        )
+    )
+    return list(rows)
+
+
+def drop_events(tx: Transaction, domain: str, agent: str, sequences: Sequence[int]) -> None:
+    """Let events make room for others of their sequences."""
+    tx.execute(
+        delete(UsageEventRow).where(
+            col(UsageEventRow.domain) == domain,
+            col(UsageEventRow.agent) == agent,
+            col(UsageEventRow.sequence).in_(sequences),
+        )
+    )
 
 
 def add_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> None:
@@ -172,6 +195,19 @@ def events_of_receipts(
 def count_receipts(tx: Transaction) -> int:
     """How many receipts are stored."""
     return tx.exec(select(func.count()).select_from(ReceiptRow)).one()
+
+
+def count_running(tx: Transaction, domain: str, agent: str) -> int:
+    """How many of an agent's reads have no end yet."""
+    return tx.exec(
+        select(func.count())
+        .select_from(ReceiptRow)
+        .where(
+            ReceiptRow.domain == domain,
+            ReceiptRow.agent == agent,
+            ReceiptRow.state == EventType.STARTED.state,
+        )
+    ).one()
 
 
 def unattributed(

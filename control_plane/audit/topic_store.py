@@ -14,6 +14,7 @@ from mesh.evidence.codec import LONGEST_TAIL, Recorded, place_of
 
 # Of the records that are kept, so many are looked at together.
 _AT_ONCE = 200
+MOST_REFUSED = 10_000
 
 
 class TopicPositionRow(SQLModel, table=True):
@@ -53,6 +54,16 @@ class RefusedRecordRow(SQLModel, table=True):
     key: str
     problem: str
     noticed: datetime = Field(sa_column=Column(Instant, nullable=False))
+
+
+class RefusedCountRow(SQLModel, table=True):
+    """How many records of a partition are noted as refused, and how many more there were."""
+
+    __tablename__ = "refused_count"
+    topic: str = Field(primary_key=True)
+    partition: int = Field(primary_key=True)
+    noted: int = Field(sa_type=BigInteger)
+    more: int = Field(sa_type=BigInteger)
 
 
 def positions(tx: Transaction, topic: str) -> dict[int, int]:
@@ -198,8 +209,8 @@ def gaps(tx: Transaction, name: AgentName) -> list[Gap]:
 
 
 def refuse(tx: Transaction, records: Sequence[Refused], now: datetime) -> None:
-    """Note which records were not taken, and why; one that is noted stays so."""
-    for one in records:
+    """Note which records were not taken, and why; of those beyond a bound only how many."""
+    for one in _noted(tx, records):
         row = RefusedRecordRow(
             topic=one.topic,
             partition=one.partition,
@@ -210,6 +221,30 @@ def refuse(tx: Transaction, records: Sequence[Refused], now: datetime) -> None:
         )
         tx.merge(row)
     tx.flush()
+
+
+def _noted(tx: Transaction, records: Sequence[Refused]) -> list[Refused]:
+    """Those that there is room for; the rest is counted."""
+    noted: list[Refused] = []
+    for one in records:
+        place = (one.topic, one.partition)
+        row = tx.get(RefusedCountRow, place)
+        if row is None:
+            row = RefusedCountRow(topic=one.topic, partition=one.partition, noted=0, more=0)
+            tx.add(row)
+            tx.flush()
+        if row.noted < MOST_REFUSED:
+            row.noted += 1
+            noted.append(one)
+        else:
+            row.more += 1
+    return noted
+
+
+def refused_beyond(tx: Transaction, topic: str) -> int:
+    """How many records of a topic were refused and not noted, as too many were."""
+    counts = tx.exec(select(RefusedCountRow.more).where(RefusedCountRow.topic == topic))
+    return sum(counts)
 
 
 def refused(tx: Transaction) -> list[Refused]:

@@ -4,12 +4,12 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, func, insert, tuple_, update
+from sqlalchemy import BigInteger, Column, delete, func, insert, tuple_, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.audit.tiles import WIDTH, Tile, TileNodes, split
 from control_plane.database import Instant, Transaction
-from mesh.evidence.merkle import Frontier
+from mesh.evidence.merkle import HASH_BYTES, Frontier
 
 
 class LogRow(SQLModel, table=True):
@@ -158,6 +158,24 @@ def put_tiles(
         tx.execute(update(TileRow), fuller)
     if new:
         tx.execute(insert(TileRow), new)
+
+
+def cut(tx: Transaction, domain: str, agent: str, size: int) -> None:
+    """Leave of a log's tiles what a log of that size has."""
+    own = [col(TileRow.domain) == domain, col(TileRow.agent) == agent]
+    highest = tx.exec(
+        select(func.max(TileRow.height)).where(TileRow.domain == domain, TileRow.agent == agent)
+    ).one()
+    for height in range((highest or 0) + 1):
+        place, count = divmod(size, WIDTH)
+        here = [*own, col(TileRow.height) == height]
+        tx.execute(delete(TileRow).where(*here, col(TileRow.place) >= place + bool(count)))
+        if count:
+            partly = [*here, col(TileRow.place) == place]
+            hashes = tx.execute(select(TileRow.hashes).where(*partly)).scalar_one()
+            kept = bytes(hashes)[: count * HASH_BYTES]
+            tx.execute(update(TileRow).where(*partly).values(hashes=kept))
+        size = place
 
 
 def leaves(tx: Transaction, domain: str, agent: str, after: int, until: int) -> list[bytes]:

@@ -87,6 +87,21 @@ def catch_up(tx: Transaction, domain: str, agent: str, now: datetime) -> None:
         tree_store.put(tx, replace(log, problem=_gap(log.size + 1, later - 1)))
 
 
+def grow_again(tx: Transaction, domain: str, agent: str, size: int, now: datetime) -> None:
+    """Let the tree grow from a size on again, as other records are stored behind it now.
+
+    What was wrong with the log before that size stays its problem.
+    """
+    log = tree_store.find(tx, domain, agent)
+    frontier = frontier_at(tree_store.nodes(tx, domain, agent), size)
+    tree_store.cut(tx, domain, agent, size)
+    checkpoint_store.reopen(tx, domain, agent, size)
+    forked = checkpoint_store.forked(tx, domain, agent, 1)
+    problem = log.problem if forked else ""
+    tree_store.put(tx, replace(log, frontier=frontier, problem=problem))
+    catch_up(tx, domain, agent, now)
+
+
 def witness(
     tx: Transaction, domain: str, agent: str, note: str, public_key: bytes, now: datetime
 ) -> None:

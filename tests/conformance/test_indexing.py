@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlalchemy import Engine
 
-from control_plane.audit import store, topic_store, tree_store
+from control_plane.audit import disputing, store, topic_store, tree_store
 from control_plane.audit.arrivals import AgentName, Gap, TopicRecord
 from control_plane.audit.indexing import Indexing, Patience
 from control_plane.audit.witnessing import witness
@@ -306,6 +306,86 @@ class IndexingContract:
         assert stored(database) == [1, 2, 3, 4, 5]
         assert [position for position, _ in refusals(database)] == [505]
 
+    def test_forged_records_make_room_for_those_that_the_agent_signed(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(1, 2))
+        self.take(database, indexing, *(forged(n, rows=n) for n in (3, 4, 5)))
+        self.take(database, indexing, *records(3, 4, 5, 6, 7))
+        self.take(database, indexing, forged(6, 50), forged(3, 70))
+        self.witness(database, 7)
+        assert tree(database)[1] == 0
+        assert "signed for 7 records that are not" in tree(database)[2]
+        self.settle(database, indexing)
+        assert stored(database) == [1, 2, 3, 4, 5, 6, 7]
+        assert tree(database) == (7, 7, "")
+        wanted = {f"bookings-1-{n}": "completed" for n in range(1, 4)}
+        assert found(database) == {**wanted, "bookings-1-4": "started"}
+        with database.reading() as tx:
+            reads = timeline.newest(tx, ALL, Wanted(kind="read"), None, 100)
+            assert tree_store.find(tx, "bookings", "bookings-1").unfinished == 1
+            rows = tx.connection().exec_driver_sql(
+                "SELECT sequence, displaced FROM candidate_record"
+            )
+            assert sorted((row[0], bool(row[1])) for row in rows) == [(n, True) for n in (3, 4, 5)]
+        assert {one.reference for one in reads} == set(found(database))
+        assert told(database)[0].startswith(
+            "events 3, 4, 5 of bookings/bookings-1 were forged: its checkpoint of 7 events"
+        )
+        assert self.take(database, indexing, *records(8, 7)) == 1
+        self.witness(database, 8)
+        assert tree(database) == (8, 8, "")
+
+    def test_an_end_that_was_forged_for_a_real_read_is_taken_back(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        wrong = replace(event(2, rows=99), type=EventType.ABORTED)
+        self.take(database, indexing, *records(1), record(wrong, 3), *records(2, 3))
+        self.witness(database, 1)
+        assert found(database)["bookings-1-1"] == "aborted"
+        self.settle(database, indexing)
+        assert found(database)["bookings-1-1"] == "aborted"
+        self.witness(database, 3)
+        self.settle(database, indexing)
+        assert found(database) == {"bookings-1-1": "completed", "bookings-1-2": "started"}
+        assert tree(database) == (3, 3, "")
+
+    def test_an_agent_that_signs_two_logs_changes_nothing(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        other = event(2, rows=99)
+        self.take(database, indexing, *records(1, 2), record(other, 9))
+        leaves = [leaf_hash(encode_event(one)) for one in (event(1), other)]
+        root = Frontier().extend(leaves).root
+        checkpoint = Checkpoint("bookings", "bookings-1", 2, root, NOW)
+        with database.writing() as tx:
+            note = sign_checkpoint(checkpoint, PUBLIC_KEY, KEY.sign)
+            witness(tx, "bookings", "bookings-1", note, PUBLIC_KEY, NOW)
+        self.witness(database, 2)
+        self.settle(database, indexing)
+        assert stored(database) == [1, 2]
+        assert "signed" in tree(database)[2]
+
+    def test_what_is_refused_beside_what_is_stored_is_bounded(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.take(database, indexing, *records(1))
+        self.take(database, indexing, *(forged(1, n) for n in range(30)))
+        with database.reading() as tx:
+            rows = tx.connection().exec_driver_sql("SELECT count(*) FROM candidate_record")
+            assert rows.scalar_one() == 8
+
+    def test_what_is_noted_of_refused_records_is_bounded(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(topic_store, "MOST_REFUSED", 5)
+        bad = [TopicRecord(USAGE_TOPIC, n % 2, n, b"k", [], None) for n in range(20)]
+        with database.writing() as tx:
+            topic_store.refuse(tx, [one.refused("no value") for one in bad], NOW)
+        with database.reading() as tx:
+            assert len(topic_store.refused(tx)) == 10
+            assert topic_store.refused_beyond(tx, USAGE_TOPIC) == 10
+
     def test_positions_move_only_from_where_they_are(self, database: Database) -> None:
         with database.writing() as tx:
             assert topic_store.advance(tx, "t", 0, None, 10)
@@ -352,6 +432,11 @@ class IndexingContract:
             b'"product":"bookings.fares","purpose":"","reference":"a-1","revision":1}'
         )
         assert to_kafka(second).key == b"mesh"
+
+    def settle(self, database: Database, indexing: Indexing) -> None:
+        with database.writing() as tx:
+            for name in indexing.disputed(tx, NOW + timedelta(days=1)):
+                disputing.settle(tx, name, NOW, Vault(X25519PrivateKey.generate()))
 
     def skip(self, database: Database, indexing: Indexing, at: datetime) -> Sequence[Gap | None]:
         with database.writing() as tx:

@@ -9,15 +9,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from kafka import KafkaProducer
 from sqlalchemy import Engine
 
 from control_plane.agents import store as agents
-from control_plane.audit import store, topic_store
+from control_plane.audit import store, topic_store, tree_store
 from control_plane.audit.arrivals import AgentName, TopicRecord
 from control_plane.audit.indexer import Indexer, UsageTopic
 from control_plane.audit.indexing import Indexing, Patience
 from control_plane.audit.rebuilding import rebuild
+from control_plane.audit.witnessing import witness
 from control_plane.database import Database, Transaction, migrate, open_sqlite
 from control_plane.outbox import store as outbox
 from control_plane.outbox.relay import ChangesTopic, Relay
@@ -28,8 +31,11 @@ from domain_agent.control.kafka import KafkaTransport
 from examples.airline.broker import SASL_PASSWORD, SASL_USER, Broker
 from mesh.errors import EvidenceUnavailable
 from mesh.evidence.canonical import canonical
+from mesh.evidence.checkpoints import Checkpoint, sign_checkpoint
+from mesh.evidence.cloudevents import KafkaRecord, record_to_kafka
 from mesh.evidence.codec import Draft, Recorded, decode_event
 from mesh.evidence.events import EventType, agent_source
+from mesh.evidence.merkle import Frontier, leaf_hash
 from mesh.kafka.settings import KafkaSettings
 from tests.broker import Kept, deliver, fresh_topic, wait_until
 
@@ -81,6 +87,16 @@ class Stage:
             yield indexer
         finally:
             indexer.stop()
+
+    def sign(self, name: AgentName, size: int) -> None:
+        """The agent's checkpoint of its log arrives."""
+        key = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
+        public = key.public_key().public_bytes_raw()
+        root = Frontier().extend([leaf_hash(one) for one in records(name, 1, size)]).root
+        checkpoint = Checkpoint(name.domain, name.agent, size, root, NOW)
+        with self.database().writing() as tx:
+            note = sign_checkpoint(checkpoint, public, key.sign)
+            witness(tx, name.domain, name.agent, note, public, NOW)
 
     def stored(self, name: AgentName = BOOKINGS) -> list[bytes]:
         with self.database().reading() as tx:
@@ -186,6 +202,7 @@ def test_the_audit_is_made_again_from_a_topic_that_has_it_all(stage: Stage) -> N
     with stage.indexing():
         for name in (whole, partly):
             stage.await_stored(name, 30)
+    stage.sign(whole, 30)
     with stage.database().writing() as tx:
         before = reads(tx)
         # Both databases are edited; of `partly` and `unsent` the topic lacks the end.
@@ -212,6 +229,76 @@ def test_the_audit_is_made_again_from_a_topic_that_has_it_all(stage: Stage) -> N
         assert {one for one in reads(tx) if one[0] == whole} == {
             one for one in before if one[0] == whole
         }
+
+
+def produce(stage: Stage, *forged: KafkaRecord) -> None:
+    """Write records into the topic as whoever may write there can."""
+    producer = KafkaProducer(bootstrap_servers=stage.broker.address)
+    for key, headers, value in forged:
+        producer.send(stage.topic, value, key, headers)
+    producer.flush()
+    producer.close()
+
+
+def test_a_batch_that_unpacks_to_much_is_left_out_alone(stage: Stage) -> None:
+    stage.send(BOOKINGS, 1, 5)
+    for codec, size in (("gzip", 64 << 20), ("lz4", 64 << 20)):
+        bomb = KafkaProducer(
+            bootstrap_servers=stage.broker.address, compression_type=codec, max_request_size=2**30
+        )
+        bomb.send(stage.topic, bytes(size), b"fleet/fleet-0", []).get(30)
+        bomb.close()
+    stage.send(BOOKINGS, 6, 9)
+    with stage.indexing():
+        stage.await_stored(BOOKINGS, 9)
+    with stage.database().reading() as tx:
+        assert topic_store.refused(tx) == []
+
+
+def test_a_topic_that_only_claims_to_have_a_log_costs_none_of_it(stage: Stage) -> None:
+    stage.send(BOOKINGS, 1, 20)
+    with stage.indexing():
+        stage.await_stored(BOOKINGS, 20)
+    stage.sign(BOOKINGS, 20)
+    with stage.database().writing() as tx:
+        before = reads(tx)
+    usage = UsageTopic(stage.settings, fresh_topic(stage.broker), stage.group)
+    stage.topic = usage.topic
+    empty = [
+        KafkaRecord(b"fleet/fleet-0", [("ce_sequence", b"%d" % number)], b"")
+        for number in range(1, 21)
+    ]
+    others = [
+        record_to_kafka(record.replace(b'"rows":', b'"forged":'))
+        for record in records(BOOKINGS, 1, 20)
+    ]
+    produce(stage, *empty, *others)
+    rebuilt = rebuild(usage, stage.database())
+    assert (rebuilt.whole, rebuilt.compared) == ((), (BOOKINGS,))
+    assert stage.stored() == records(BOOKINGS, 1, 20)
+    with stage.database().writing() as tx:
+        assert reads(tx) == before
+
+
+def test_what_is_made_again_is_what_the_agent_signed(stage: Stage) -> None:
+    stage.send(BOOKINGS, 1, 5)
+    forged = [
+        record_to_kafka(record.replace(b'"rows":', b'"forged":'))
+        for record in records(BOOKINGS, 6, 8)
+    ]
+    produce(stage, *forged)
+    stage.send(BOOKINGS, 6, 20)
+    with stage.indexing():
+        wait_until(lambda: len(stage.stored()) == 20, "all sequences are taken")
+    assert stage.stored() != records(BOOKINGS, 1, 20)
+    stage.sign(BOOKINGS, 20)
+    rebuilt = rebuild(UsageTopic(stage.settings, stage.topic, stage.group), stage.database())
+    assert rebuilt.whole == (BOOKINGS,)
+    with stage.indexing():
+        wait_until(lambda: stage.stored() == records(BOOKINGS, 1, 20), "the real ones are stored")
+    with stage.database().reading() as tx:
+        log = tree_store.find(tx, BOOKINGS.domain, BOOKINGS.agent)
+    assert (log.size, log.verified_size, log.problem) == (20, 20, "")
 
 
 def reads(tx: Transaction) -> set[tuple[AgentName, str, str]]:
