@@ -17,7 +17,7 @@ from mesh import errors
 from mesh.evidence.envelopes import fingerprint
 from mesh.evidence.exports import ExportVerdict, Trust, verify_export
 from mesh.evidence.manifests import Selection
-from mesh.evidence.verifying import Finding, Verdict
+from mesh.evidence.verifying import Finding, Verdict, Wrong
 
 FITS, TAMPERED = "fits", "TAMPERED"
 
@@ -82,9 +82,13 @@ def verify(
 
 def _offline(session: Session, file: Path, trust: Trust) -> ExportVerdict:
     odd: list[Finding] = []
-    lines = read_export(file, odd.append)
-    verdict = verify_export(shown(session, lines, "verifying"), trust)
-    if verdict.first is None and odd:
+
+    def found(finding: Finding) -> None:
+        if not odd:
+            odd.append(finding)
+
+    verdict = verify_export(shown(session, read_export(file, found), "verifying"), trust)
+    if odd and (verdict.first is None or odd[0].wrong is Wrong.FORM):
         return ExportVerdict(verdict.manifest, odd[0], verdict.logs)
     return verdict
 

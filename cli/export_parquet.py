@@ -1,20 +1,21 @@
 """An export as Parquet: one row a line, with what records say openly in columns beside them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cli.parquet_form import GROUP_BYTES, ROWS, FormOdd, check_form, without_sizes
 from mesh import errors
 from mesh.evidence.codec import decode_event
 from mesh.evidence.envelopes import is_envelope
 from mesh.evidence.verifying import Finding, Wrong
 
 _MANIFEST = b"meshwarden.manifest"
-_ROWS = 5_000
+_AT_ONCE = 256
 # What the lines are made of again; every other column only repeats what a record says.
 _LEAVES, _RECORD = "leaves", "record"
 _FIELDS = [
@@ -42,22 +43,53 @@ def write_parquet(file: BinaryIO, lines: Iterable[bytes]) -> None:
     rest = iter(lines)
     manifest = next(rest, b"")
     schema = _SCHEMA.with_metadata({_MANIFEST: manifest})
-    with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
-        while rows := list(islice(rest, _ROWS)):
-            writer.write_table(pa.Table.from_pylist([_row(line) for line in rows], schema))
+    with pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+    ) as writer:
+        for group in _groups(rest):
+            writer.write_table(pa.Table.from_pylist([_row(line) for line in group], schema))
+    without_sizes(file)
+
+
+def _groups(rest: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines of each row group."""
+    group: list[bytes] = []
+    size = 0
+    for line in rest:
+        if group and (len(group) == ROWS or size + len(line) > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(line)
+        size += len(line)
+    if group:
+        yield group
 
 
 def read_parquet(path: Path, found: Callable[[Finding], None]) -> Iterator[bytes]:
     """The lines again. `found` is told of columns that say another thing than their record.
 
-    Raises EvidenceInvalid when the file can't be read as Parquet of this form.
+    It is told as well of a file that an export's writer would not make: nothing of it is read.
+    Raises EvidenceInvalid when the file can't be read as Parquet.
     """
+    try:
+        with path.open("rb") as form:
+            check_form(form, len(_SCHEMA))
+    except FormOdd as error:
+        found(Finding(Wrong.FORM, f"the Parquet file is not as an export makes it: {error}"))
+        return
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             if file.schema_arrow.remove_metadata() != _SCHEMA:
                 raise errors.EvidenceInvalid(f"{path} has other columns than an export")
             yield (file.schema_arrow.metadata or {}).get(_MANIFEST, b"")
-            batches = (batch.to_pylist() for batch in file.iter_batches(_ROWS))
+            batches = (
+                batch.to_pylist() for batch in file.iter_batches(_AT_ONCE, use_threads=False)
+            )
             for row in chain.from_iterable(batches):
                 yield _line(row, found)
     except (pa.ArrowException, OSError) as error:
@@ -73,6 +105,10 @@ def _row(line: bytes) -> dict[str, object]:
 def _line(row: Mapping[str, object], found: Callable[[Finding], None]) -> bytes:
     leaves, record = row[_LEAVES], row[_RECORD]
     if isinstance(leaves, bytes) and record is None:
+        beside = sorted(name for name, _ in _FIELDS if row[name] is not None)
+        if beside:
+            message = f"{', '.join(beside)} stands beside signed hashes, where no record is"
+            found(Finding(Wrong.EXTRA, message))
         return leaves
     content = record if isinstance(record, bytes) else b""
     said = {name: row[name] for name, _ in _FIELDS}
@@ -93,7 +129,7 @@ def _columns(record: bytes) -> dict[str, object]:
         event = decode_event(record)
         data = event.data
         decisions = _dicts(data.get("decisions"))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return {}
     products = {_text(one.get("product")) for one in decisions} - {None}
     return {

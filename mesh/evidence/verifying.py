@@ -32,6 +32,7 @@ class Wrong(StrEnum):
     TRUNCATED = "truncated"
     UNSIGNED = "unsigned"
     EXTRA = "extra"
+    FORM = "form"
 
 
 @dataclass(frozen=True, slots=True)
