@@ -144,7 +144,7 @@ def test_what_accumulates_while_the_broker_is_away_all_arrives(
         Accumulator(tmp_path, broker.address, topic) as agent,
     ):
         before = agent.fill(2_000)
-        filled, drained = accumulate(broker, agent, events, scale.of(5, 1), row)
+        filled, drained = accumulate(broker, agent, events, scale.of(5, 1 if url else 0), row)
         await_indexed(engine, drained.size, row)
         check_indexed(engine, drained.size, drained.root)
     found = in_topic(broker.address, topic)

@@ -81,7 +81,7 @@ def test_what_a_killed_control_plane_acknowledged_is_stored_once(
     ):
         address = mesh.server
         with appending(admin, address, AGENTS, 40) as appenders:
-            for _ in range(scale.of(30, 2)):
+            for _ in range(scale.of(30, 1)):
                 _await_more(appenders)
                 time.sleep(rng.random() * 0.2)
                 assert mesh.control is not None

@@ -75,7 +75,7 @@ def watched(database: Database, after: int, count: int) -> list[Entry]:
 def test_each_update_is_made_on_the_newest_and_seen_once_in_order(
     url: str | None, tmp_path: Path, scale: Scale, trial: Opened
 ) -> None:
-    row, updates = trial("R13", FAULT), scale.of(500, 10)
+    row, updates = trial("R13", FAULT), scale.of(500, 5)
     engine = open_database(tmp_path / "control.db", url)
     migrate(engine)
     database, first = Database(engine, lambda _: None), 0
