@@ -133,12 +133,12 @@ def _columns(record: bytes) -> dict[str, object]:
         return {}
     products = {_text(one.get("product")) for one in decisions} - {None}
     return {
-        "source": event.source,
-        "sequence": event.sequence,
-        "id": event.id,
+        "source": _text(event.source),
+        "sequence": _number(event.sequence),
+        "id": _text(event.id),
         "type": event.type.value,
         "time": event.time,
-        "receipt": event.receipt,
+        "receipt": _text(event.receipt),
         "statement": _text(data.get("statement")),
         "purpose": _text(data.get("purpose")),
         "reasons": _texts(data.get("reasons")),

@@ -143,7 +143,8 @@ class LogVerifier:
             return
         try:
             event = decode_event(record)
-            same = encode_event(event) == record
+            named = isinstance(event.id, str) and isinstance(event.receipt, str)
+            same = named and encode_event(event) == record
         except (
             AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError,
         ):  # fmt: skip
