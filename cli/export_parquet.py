@@ -92,7 +92,7 @@ def read_parquet(path: Path, found: Callable[[Finding], None]) -> Iterator[bytes
             )
             for row in chain.from_iterable(batches):
                 yield _line(row, found)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         raise errors.EvidenceInvalid(f"{path} can't be read as Parquet: {error}") from error
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cli.export_files import read_export, write_export
 from cli.export_parquet import read_parquet
+from cli.parquet_form import without_sizes
 from cli.thrift import ThriftOdd, read_struct
 from mesh import errors
 from mesh.evidence.exports import verify_export
@@ -141,11 +142,25 @@ def test_a_page_that_would_fill_the_memory_is_not_read(file: Path) -> None:
     table = pa.Table.from_arrays(columns, schema=schema)
     with pytest.MonkeyPatch.context() as patch, file.open("w+b") as bomb:
         patch.setattr("cli.parquet_form._MOST_BYTES", 2**40)
-        from cli.parquet_form import without_sizes  # noqa: PLC0415
-
         pq.write_table(
             table, bomb, compression="zstd", use_dictionary=False, write_statistics=False
         )
         without_sizes(bomb)
     assert file.stat().st_size < 1024 * 1024
     assert [one.wrong for one in findings(file)] == [Wrong.FORM]
+
+
+@pytest.mark.parametrize("name", ["statement", "time"])
+def test_values_that_no_reader_takes_are_no_evidence(file: Path, name: str) -> None:
+    table = pq.read_table(file)
+    field = table.schema.field(name)
+    odd = (
+        pa.array([b"\xff"] * len(table)).cast(field.type, safe=False)
+        if name == "statement"
+        else pa.array([2**62] * len(table)).cast(field.type)
+    )
+    changed = table.set_column(table.schema.get_field_index(name), field, odd)
+    with file.open("w+b") as writing:
+        pq.write_table(changed, writing, use_dictionary=False, write_statistics=False)
+        without_sizes(writing)
+    assert runner(file.parent, {}, Clock())("audit", "verify", str(file)).code in (4, 10)

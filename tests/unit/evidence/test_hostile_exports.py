@@ -23,8 +23,8 @@ LEAVES = json.loads(read_line(LINES[1][:-1], LEAVES_TYPE).payload)
 ODD: list[object] = [
     None, True, -1, 0, 2**53, 2**64, 2**4000, 0.5, "", "x", "\x1b[2J", "a/b", [], [[]], {},
     [[1, 10**11]], [[1, 1], [1, 1]], [[2, 1]], [[1.0, 2]], [[1]], [None],
-    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-25T08:00:00Z", encode_bytes(bytes(31)),
-    encode_bytes(b""), encode_bytes(bytes(32 * 600)),
+    "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-11-25T08:00:00Z",
+    encode_bytes(bytes(31)), encode_bytes(b""), encode_bytes(bytes(32 * 600)),
 ]  # fmt: skip
 
 
