@@ -4,7 +4,7 @@ import io
 import logging
 import zlib
 
-import lz4.frame
+import lz4.frame  # type: ignore[import-untyped]
 from kafka.record import default_records
 from kafka.record.default_records import DefaultRecordBatch
 

@@ -318,6 +318,7 @@ def test_a_record_that_breaks_the_program_is_left_out_alone(stage: Stage) -> Non
     patience = Patience(timedelta(seconds=0), 100)
     broken = Broken(Vault(X25519PrivateKey.generate()), is_enrolled, patience)
     stage.send(BOOKINGS, 1, 40)
+    stage.sign(BOOKINGS, 40)
     with stage.indexing(broken):
         wait_until(lambda: len(stage.stored()) == 39, "all but one are stored")
     assert stage.stored() == [*records(BOOKINGS, 1, 16), *records(BOOKINGS, 18, 40)]
