@@ -36,7 +36,7 @@ def test_a_key_half_destroyed_is_destroyed_at_the_next_start(
 ) -> None:
     evidence = Evidence(tmp_path)
     evidence.keys.key("user:ana")
-    (path,) = (tmp_path / "principals").iterdir()
+    (path,) = (tmp_path / "principals").glob("*.json")
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -47,7 +47,7 @@ def test_a_key_half_destroyed_is_destroyed_at_the_next_start(
         evidence.keys.destroy("user:ana")
     assert path.exists()
     again = Evidence(tmp_path)
-    assert not path.exists()
+    assert not list((tmp_path / "principals").iterdir())
     assert again.keys.destroy("user:ana") == 0
 
 
@@ -58,7 +58,7 @@ def test_no_secret_is_left_beside_a_destroyed_key(tmp_path: Path) -> None:
     (key,) = evidence.keys.undelivered(1)
     with failing_disk(failing("rename", 1, 1)), pytest.raises(EvidenceUnavailable):
         evidence.keys.delivered([key.id])
-    assert len(on_disk(tmp_path, secret)) == 2
+    assert on_disk(tmp_path, secret)
     evidence.keys.destroy("user:ana")
     assert on_disk(tmp_path, secret) == []
 
