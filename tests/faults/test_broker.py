@@ -177,13 +177,20 @@ class Flaps:
 
     def __init__(self, proxy: Proxy, rng: random.Random, row: Trial) -> None:
         self._proxy, self._rng, self._row = proxy, rng, row
-        self._kinds = (self._slow, self._closed, self._reset, self._held, self._lost, self._cut)
+        self._kinds = {
+            "delays": self._slow,
+            "closings": self._closed,
+            "resets, connections refused meanwhile": self._reset,
+            "half-open and released": self._held,
+            "half-open and dead": self._lost,
+            "cut for an answer": self._cut,
+        }
 
     def flap(self, number: int) -> None:
         """One of each kind in turn, for a random moment."""
-        kind = self._kinds[number % len(self._kinds)]
-        kind(self._rng.uniform(0.02, 0.6))
-        self._row.count(kind.__name__.strip("_"))
+        name = list(self._kinds)[number % len(self._kinds)]
+        self._kinds[name](self._rng.uniform(0.02, 0.6))
+        self._row.count(name)
         self._row.tried += 1
 
     def silence(self, seconds: float) -> None:
