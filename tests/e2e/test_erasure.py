@@ -1,4 +1,4 @@
-"""A person's evidence through real processes: sealed from the start, unreadable after an erasure."""
+"""A person's evidence through real processes: sealed at once, unreadable after an erasure."""
 
 import json
 from collections.abc import Iterator
