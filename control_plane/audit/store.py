@@ -74,9 +74,17 @@ def stored_ids(tx: Transaction, domain: str, agent: str, ids: Sequence[str]) -> 
 
 
 def add_events(
-    tx: Transaction, domain: str, agent: str, events: Sequence[Recorded], stored: datetime
+    tx: Transaction, domain: str, agent: str, events: Sequence[Recorded], now: datetime
 ) -> None:
-    """Store events, their records byte for byte."""
+    """Store consecutive events, their records byte for byte.
+
+    When an event was stored never steps back along a log, whatever clocks do: a window of time is
+    one stretch of it.
+    """
+    before, after = events[0].event.sequence - 1, events[-1].event.sequence + 1
+    around = _stored_when(tx, domain, agent, (before, after))
+    stored = max(now, around.get(before, now))
+    stored = min(stored, around.get(after, stored))
     rows = [
         {
             "domain": domain,
@@ -90,6 +98,19 @@ def add_events(
         for event, record in events
     ]
     insert_rows(tx, UsageEventRow, rows)
+
+
+def _stored_when(
+    tx: Transaction, domain: str, agent: str, sequences: Sequence[int]
+) -> dict[int, datetime]:
+    rows = tx.exec(
+        select(UsageEventRow.sequence, UsageEventRow.stored).where(
+            UsageEventRow.domain == domain,
+            UsageEventRow.agent == agent,
+            col(UsageEventRow.sequence).in_(sequences),
+        )
+    )
+    return dict(rows.all())
 
 
 def receipts_at(tx: Transaction, domain: str, agent: str, sequences: Sequence[int]) -> list[str]:

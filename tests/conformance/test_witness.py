@@ -240,6 +240,21 @@ class WitnessContract:
         migrate(engine)
         assert self._tables(engine) == before
 
+    def test_when_a_record_was_stored_never_steps_back_along_a_log(
+        self, database: Database
+    ) -> None:
+        hour = timedelta(hours=1)
+        store(database, LOG, 0, 10, BASE + hour)
+        store(database, LOG, 10, 20, BASE)
+        store(database, LOG, 20, 30, BASE + 2 * hour)
+        with database.reading() as tx:
+            found = tx.connection().execute(
+                text("SELECT stored FROM usage_event ORDER BY sequence")
+            )
+            times = [time for (time,) in found]
+        assert times == sorted(times)
+        assert len(set(times)) == 2
+
     def _tables(self, engine: Engine) -> list[tuple[object, ...]]:
         with engine.connect() as connection:
             return [
