@@ -6,13 +6,14 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import psycopg
 from psycopg import sql
@@ -93,11 +94,10 @@ class Postgres:
         arguments = [f"-c{key}={value}" for key, value in {**options, **self.settings}.items()]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [_program("postgres"), "-D", str(self._data), *arguments],
+                [*_unprivileged(), _program("postgres"), "-D", str(self._data), *arguments],
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                **_unprivileged(),
             )
         return self.process
 
@@ -149,11 +149,10 @@ class Postgres:
             for path in (self.folder, self._data):
                 shutil.chown(path, "nobody")
         done = subprocess.run(
-            [_program("initdb"), "-D", str(self._data), *_TRUST],
+            [*_unprivileged(), _program("initdb"), "-D", str(self._data), *_TRUST],
             capture_output=True,
             text=True,
             check=False,
-            **_unprivileged(),
         )
         if done.returncode:
             raise ProcessFailed(f"initdb: exit {done.returncode}\n{done.stdout}{done.stderr}")
@@ -173,6 +172,17 @@ def _program(name: str) -> str:
     return str(folder / name)
 
 
-def _unprivileged() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    return {"user": "nobody", "extra_groups": []} if os.getuid() == 0 else {}
+def _unprivileged() -> list[str]:
+    """A command that what follows is run by: PostgreSQL refuses to run as root.
+
+    To change the user itself, `subprocess` would have to fork, and gRPC's threads may crash that.
+    """
+    return [sys.executable, "-c", _AS_NOBODY] if os.getuid() == 0 else []
+
+
+_AS_NOBODY = """
+import os, pwd, sys
+os.setgroups([])
+os.setuid(pwd.getpwnam("nobody").pw_uid)
+os.execv(sys.argv[1], sys.argv[1:])
+"""

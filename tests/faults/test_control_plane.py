@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
@@ -17,6 +17,7 @@ from tests.faults.short_lease import (
     insist,
     short_leased,
 )
+from tests.faults.stage import Sizes
 from tests.faults.tally import Scale, Trial
 from tests.faults.watching import Watched, watched
 
@@ -24,6 +25,8 @@ AWAY = "control plane killed: for longer than a short lease, agent too or not; a
 FROZEN = "SIGSTOP of control plane, agent and broker, and half-open connections between them"
 EXPIRED = "agent.lease_expired"
 EXPECTED = frozenset({EXPIRED, "agent.not_ready"})
+# Evidence of all that is read while nobody takes it.
+ROOMY = Sizes(quota=1 << 28)
 Opened = Callable[[str, str], Trial]
 
 
@@ -64,7 +67,7 @@ def test_without_its_control_plane_an_agent_serves_until_its_lease_ends(
 
 def _stay_alone(plane: Plane, times: int, row: Trial) -> None:
     """Kill the control plane for longer than the lease, again and again; the agent stays up."""
-    with watched(plane.stage, expected=EXPECTED) as agent:
+    with watched(plane.stage, expected=EXPECTED, sizes=ROOMY) as agent:
         for number in range(times):
             newcomer = plane.stage.token(f"newcomer-{number}")
             agent.serves_again()
@@ -84,13 +87,13 @@ def _stay_alone(plane: Plane, times: int, row: Trial) -> None:
 def _restart_alone(plane: Plane, newcomer: str, row: Trial) -> None:
     """Kill control plane and agent; the agent starts by itself, and its lease is no longer."""
     stage = plane.stage
-    with watched(stage, users=1, expected=EXPECTED) as agent:
+    with watched(stage, users=1, expected=EXPECTED, sizes=ROOMY) as agent:
         agent.serves_again()
         plane.kill()
         killed = time.monotonic()
         assert stage.agent is not None
         stage.agent.process.kill()
-    with watched(stage, users=1, expected=EXPECTED) as agent:
+    with watched(stage, users=1, expected=EXPECTED, sizes=ROOMY) as agent:
         if Asking(agent.uri, newcomer).once() == "served":
             assert time.monotonic() - killed < plane.lease + 5.0
             row.count("restarts that served by the lease of before")
@@ -130,7 +133,13 @@ def frozen_plane(plane: Plane, _: random.Random) -> Iterator[None]:
         yield
 
 
-FAULTS = (frozen_plane, frozen_agent, half_open)
+_Fault = Callable[[Plane, random.Random], AbstractContextManager[None]]
+_NAMES: Mapping[_Fault, str] = {
+    frozen_plane: "times the control plane was frozen",
+    frozen_agent: "times the agent was frozen",
+    half_open: "half-open connections",
+}
+FAULTS = tuple(_NAMES)
 _SECONDS = (0.3, 1.5, 4.0)
 
 
@@ -139,13 +148,13 @@ def test_who_was_frozen_never_goes_back_to_what_is_revoked(
 ) -> None:
     row, stage = trial("R8", FROZEN), plane.stage
     rng = random.Random(8)  # noqa: S311 - a seeded series
-    with watched(stage, users=1, expected=EXPECTED) as agent:
+    with watched(stage, users=1, expected=EXPECTED, sizes=ROOMY) as agent:
         for number in range(scale.of(48, 3)):
             seconds = rng.choice(_SECONDS) if number % 16 != 15 else 2 * plane.lease
             _revoke_amid(plane, agent, FAULTS[number % 3], min(seconds, scale.of(20, 1)), row)
         if scale.full:
             # Longer than keepalive takes to find a connection dead.
-            for fault in FAULTS:
+            for fault in (frozen_plane, half_open):
                 _revoke_amid(plane, agent, fault, 45.0, row)
         arrived(plane, agent, row)
     revisions = enforced_revisions(stage)
@@ -157,7 +166,7 @@ def test_who_was_frozen_never_goes_back_to_what_is_revoked(
 def _revoke_amid(
     plane: Plane,
     agent: Watched,
-    fault: Callable[[Plane, random.Random], AbstractContextManager[None]],
+    fault: _Fault,
     seconds: float,
     row: Trial,
 ) -> None:
@@ -179,4 +188,4 @@ def _revoke_amid(
     row.took("from the end of the fault to the revocation's enforcement", time.monotonic() - ended)
     assert {user.once() for _ in range(3)} <= {"agreement.revoked", EXPIRED}
     row.tried += 1
-    row.count(fault.__name__.replace("_", " "))
+    row.count(_NAMES[fault])

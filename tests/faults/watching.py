@@ -104,10 +104,11 @@ def watched(
     extra: Sequence[str] = (),
     inside: Sequence[str] = (),
     expected: frozenset[str] = frozenset(),
+    sizes: Sizes = SIZES,
 ) -> Iterator[Watched]:
     """The stage's agent with some users reading, until the block ends."""
     began = time.monotonic()
-    agent = stage.launch(SIZES, extra, inside)
+    agent = stage.launch(sizes, extra, inside)
     uri = stage.serving()
     assert uri is not None
     state = stage.state
