@@ -78,6 +78,7 @@ def _rebuild(settings: "Settings") -> None:
 
 async def _serve(settings: "Settings") -> None:
     from control_plane.app import ControlPlane  # noqa: PLC0415
+    from control_plane.serving import collect_seldom  # noqa: PLC0415
     from control_plane.sources import system_sources  # noqa: PLC0415
 
     stopping = asyncio.Event()
@@ -86,6 +87,7 @@ async def _serve(settings: "Settings") -> None:
         loop.add_signal_handler(number, stopping.set)
     plane = ControlPlane(settings, system_sources())
     address = await plane.start()
+    collect_seldom()
     sys.stdout.write(f"listening on {address}\n")
     sys.stdout.flush()
     await stopping.wait()
