@@ -18,7 +18,12 @@ from mesh.wire.status import from_rpc_error
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 512 * 1024
+# So much goes at once; with less, what follows within a moment goes along.
+GATHER_BYTES = 128 * 1024
 GATHER_SECONDS = 0.1
+# While something is under way, it is looked for more often.
+IDLE_SECONDS = 0.25
+BUSY_SECONDS = 0.02
 
 
 class Transport(Protocol):
@@ -102,11 +107,12 @@ class Shipper:
 
     def _ship(self, sent: int) -> int:
         """Send what follows, if anything does; the last sequence sent."""
-        if not self._spool.wait_after(sent, 0.25):
+        under_way = sent > self._spool.acknowledged
+        if not self._spool.wait_after(sent, BUSY_SECONDS if under_way else IDLE_SECONDS):
             return sent
         records = self._spool.read_records_after(sent, BATCH_BYTES)
-        if not self._spool.wait_after(sent + len(records), 0.0):
-            # What follows within a moment goes along.
+        last, few = sent + len(records), sum(map(len, records)) < GATHER_BYTES
+        if few and not self._spool.wait_after(last, 0.0):
             self._stopping.wait(GATHER_SECONDS)
             records = self._spool.read_records_after(sent, BATCH_BYTES)
         return sent + self._transport.send(sent + 1, records)

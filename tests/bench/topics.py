@@ -15,6 +15,7 @@ from control_plane.audit.indexer import Indexer, UsageTopic
 from control_plane.audit.indexing import Indexing, Patience
 from control_plane.database import Database, migrate
 from control_plane.postgres import open_postgres
+from control_plane.serving import collect_seldom
 from control_plane.vault.vault import Vault
 from domain_agent.control.kafka import KafkaTransport
 from domain_agent.control.shipping import Shipper
@@ -61,8 +62,10 @@ def topics(given: Surroundings) -> list[Section]:
         return KafkaProducer(bootstrap_servers=broker.address, acks="all", compression_type="lz4")
 
     def bare(opened: Callable[[], KafkaProducer]) -> float:
-        topic, producer = fresh_topic(broker, 1), opened()
+        topic = fresh_topic(broker, 1)
+        # A drain has to connect too.
         began = time.perf_counter()
+        producer = opened()
         for key, headers, value in made:
             producer.send(topic, value, key, headers)
         producer.flush()
@@ -152,6 +155,8 @@ class _Observed(Spool):
 def _indexed(
     given: Surroundings, settings: KafkaSettings, broker: Broker, folder: Path
 ) -> Sequence[float]:
+    # As the control plane does.
+    collect_seldom()
     server = given.stack.enter_context(Postgres({}))
     topic = fresh_topic(broker, 1)
     _drained(settings, topic, folder)
