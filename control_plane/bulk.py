@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Self
 
 import psycopg
@@ -110,23 +111,29 @@ class _Given:
     @classmethod
     def of(cls, connection: Connection, table: Table, rows: Rows) -> Self:
         """Rows of the same columns."""
-        columns, dialect = [table.c[name] for name in rows[0]], connection.dialect
-        values = []
-        for column in columns:
-            bound = [row[column.name] for row in rows]
-            process = column.type.dialect_impl(dialect).bind_processor(dialect)
-            values.append(bound if process is None else list(map(process, bound)))
-        return cls(
-            ", ".join(f'"{column.name}"' for column in columns),
-            tuple(_SENT_AS[column.type.compile(dialect=dialect)] for column in columns),
-            tuple(values),
-        )
+        dialect = connection.dialect
+        types, values = [], []
+        for name in rows[0]:
+            plain = table.c[name].type
+            types.append(_SENT_AS[plain.compile(dialect=dialect)])
+            process = plain.dialect_impl(dialect).bind_processor(dialect)
+            given = list(map(itemgetter(name), rows))
+            bound = given if process is None else list(map(process, given))
+            values.append(_without_nul(bound) if types[-1] == "text" else bound)
+        return cls(", ".join(f'"{name}"' for name in rows[0]), tuple(types), tuple(values))
 
     @property
     def source(self) -> str:
         """What the rows are selected from, their values being parameters."""
         arrays = ", ".join(f"%s::{kind}[]" for kind in self.types)
         return f"unnest({arrays}) AS given({self.names})"
+
+
+def _without_nul(texts: list[str | None]) -> list[str | None]:
+    """Rarely has any text a NUL, so they are looked through together."""
+    if "\0" not in "".join(filter(None, texts)):
+        return texts
+    return [None if text is None else postgres.without_nul(text) for text in texts]
 
 
 def _update_one_by_one(

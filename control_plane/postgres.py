@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.types.string import StrBinaryDumper, StrDumper
+from psycopg.types.string import StrDumper
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
 from control_plane.notices import Heads
@@ -36,17 +36,15 @@ _PASSING_STATES = frozenset(
 
 
 class _Text(StrDumper):
-    """Text as PostgreSQL can hold it: NUL, which it can't, becomes U+FFFD."""
+    """A parameter: NUL, which PostgreSQL can't hold, becomes U+FFFD."""
 
     def dump(self, obj: str) -> Any:
-        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+        return super().dump(without_nul(obj) if "\0" in obj else obj)
 
 
-class _BinaryText(StrBinaryDumper):
-    """The same for rows that are copied."""
-
-    def dump(self, obj: str) -> Any:
-        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
+def without_nul(text: str) -> str:
+    """Text as PostgreSQL can hold it."""
+    return text.replace("\0", "\ufffd")
 
 
 def open_postgres(url: str) -> Engine:
@@ -68,8 +66,6 @@ def open_postgres(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: object) -> None:
-        connection.adapters.register_dumper(str, _BinaryText)
-        # The last one counts wherever nothing says which form a value is sent in.
         connection.adapters.register_dumper(str, _Text)
         connection.execute(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
         connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
