@@ -1,8 +1,8 @@
 """The agent's composition root: every part is made here, by plain calls."""
 
-import logging
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,43 +16,24 @@ from domain_agent.control.products import ProductPublisher
 from domain_agent.control.reporting import Reporter
 from domain_agent.control.shipping import AuditTransport, Shipper, Transport
 from domain_agent.control.sync import SyncClient
-from domain_agent.control.witnessing import SignedHeads, Witnessing
+from domain_agent.control.witnessing import Witnessing
 from domain_agent.decisions import DecisionsService
 from domain_agent.flight.calls import caller_of
 from domain_agent.flight.service import FlightService, FlightSettings
-from domain_agent.flight.shares import Shares
-from domain_agent.principal_keys import PrincipalKeys
-from domain_agent.pseudonyms import PseudonymEndings, PseudonymKeys
-from domain_agent.reads.deciding import DatasetDecider
-from domain_agent.reads.governed import GovernedReads
-from domain_agent.reads.planning import Planner
-from domain_agent.reads.receipts import Receipts
-from domain_agent.reads.statements import Statements
+from domain_agent.governing import build_governed
 from domain_agent.server import AgentServer, ServerSettings, Tls
 from domain_agent.settings import AgentSettings
 from domain_agent.snapshot.holder import SnapshotHolder
-from domain_agent.snapshot.lease import Lease
-from domain_agent.snapshot.receiver import Receiver
-from domain_agent.snapshot.store import SnapshotStore
-from domain_agent.snapshot.values import Snapshot
-from domain_agent.sources.reader import SourceReader
-from domain_agent.spool.event_log import EventLog
 from domain_agent.spool.files import Files
-from domain_agent.spool.spool import Spool, SpoolLimits
+from domain_agent.spool.spool import Spool
 from domain_agent.state import lock_state
 from domain_agent.trust import TrustedTokenKeys
-from domain_agent.worker.limits import PoolSettings
 from domain_agent.worker.pool import WorkerPool
-from mesh.decisions.deciding import Decider
-from mesh.decisions.engines import ACCESS_ENTRYPOINT, Engine
-from mesh.decisions.opa_engine import OpaEngine
-from mesh.decisions.regopy_engine import RegopyEngine
-from mesh.evidence.events import agent_source
+from mesh.decisions.engines import Engine
+from mesh.errors import EvidenceUnavailable
 from mesh.identity.principal import domain_audience
 from mesh.identity.tokens import TokenVerifier
 from mesh.v1 import agents_pb2
-
-log = logging.getLogger(__name__)
 
 STOP_SECONDS = 5.0
 
@@ -96,29 +77,15 @@ class Agent:
         self.lock.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Governed:
-    """What decides, reads and records; it needs no control plane to be up."""
-
-    engine: Engine
-    pool: WorkerPool
-    spool: Spool
-    heads: SignedHeads
-    keys: PrincipalKeys
-    holder: SnapshotHolder
-    decider: DatasetDecider
-    reads: GovernedReads
-
-
 def build(settings: AgentSettings) -> Agent:
     """Wire the agent, enrolling it first if it is new. Raises a MeshError or OSError."""
     clock, files = SystemClock(), Files()
     lock = lock_state(settings.state)
-    key = load_or_make_key(settings.state / "agent.key")
+    key = load_or_make_key(settings.state / "agent.key", files)
     identity = AgentIdentity(settings.domain, settings.id, key)
     link = Link(settings.control_plane, identity, clock, _read(settings.tls.control_plane_ca))
     trust = _trust(settings, link, identity, files)
-    governed = _governed(settings, clock, files, trust, identity)
+    governed = build_governed(settings, clock, files, trust, identity)
     holder, spool = governed.holder, governed.spool
 
     server_settings = ServerSettings(settings.listen, settings.streams, _tls(settings))
@@ -143,9 +110,13 @@ def build(settings: AgentSettings) -> Agent:
 
     due = threading.Event()
     publisher = ProductPublisher(settings.products, link, due.set)
-    reporter = Reporter(
-        link, lambda: _report(uri, publisher, spool, holder), holder.lease.keep_time, due
-    )
+
+    def tend() -> None:
+        holder.lease.keep_time()
+        with suppress(EvidenceUnavailable):
+            governed.events.write_owed()
+
+    reporter = Reporter(link, lambda: _report(uri, publisher, spool, holder), tend, due)
 
     def installed() -> None:
         publisher.retry_refused()
@@ -178,42 +149,6 @@ def build(settings: AgentSettings) -> Agent:
     )
 
 
-def _governed(
-    settings: AgentSettings, clock: Clock, files: Files, trust: Trust, identity: AgentIdentity
-) -> _Governed:
-    heads = SignedHeads(settings.state / "checkpoint", identity, files, clock)
-    limits = SpoolLimits(quota=settings.evidence_quota_mib << 20)
-    spool = Spool(settings.state / "spool", files, limits, heads.last)
-    source = agent_source(settings.domain, settings.id)
-    events = EventLog(source, spool, clock.now, os.urandom)
-    keys = PrincipalKeys(settings.state / "principals", files, events, clock.now, os.urandom)
-    engine = _engine(settings)
-    decider = Decider(engine)
-    pseudonyms = PseudonymKeys(settings.state / "pseudonyms", files)
-    workers = _pool_settings(settings)
-    pool = WorkerPool(workers)
-    holder = _holder(settings, clock, files, decider, PseudonymEndings(pseudonyms, pool, events))
-    holder.restore(Receiver(settings.domain, trust.snapshot_keys, 0))
-    receipts = Receipts(engine.name, events, keys)
-    unfinished = spool.unfinished()
-    receipts.abort_unfinished(unfinished)
-    if unfinished:
-        log.warning("ended %d reads that an earlier process left open", len(unfinished))
-    datasets = DatasetDecider(settings.domain, settings.id, decider, clock.now)
-    reads = GovernedReads(
-        holder=holder,
-        statements=Statements(settings.domain, pool),
-        decider=datasets,
-        planner=Planner(settings.domain, SourceReader(settings.roots, pool), pseudonyms),
-        receipts=receipts,
-        pool=pool,
-        clock=clock,
-        statement_seconds=settings.worker.statement_seconds,
-        shares=Shares(workers.workers, "statements", workers.waiting),
-    )
-    return _Governed(engine, pool, spool, heads, keys, holder, datasets, reads)
-
-
 def _trust(settings: AgentSettings, link: Link, identity: AgentIdentity, files: Files) -> Trust:
     path = settings.state / "trust.json"
     known = load_trust(path)
@@ -227,28 +162,6 @@ def _transport(settings: AgentSettings, link: Link, clock: Clock) -> Transport:
         return AuditTransport(link)
     client_id = f"{settings.domain}/{settings.id}"
     return KafkaTransport(settings.kafka, settings.kafka.topic, client_id, clock.elapsed)
-
-
-def _engine(agent: AgentSettings) -> Engine:
-    settings = agent.engine
-    deadline = settings.deadline_ms / 1000
-    if settings.url is not None:
-        # Agents may share a server; each loads its policy under a name of its own.
-        instance = f"{agent.domain}_{agent.id}".replace("-", "_")
-        return OpaEngine(settings.url, ACCESS_ENTRYPOINT, deadline, instance)
-    return RegopyEngine(ACCESS_ENTRYPOINT, deadline)
-
-
-def _holder(
-    settings: AgentSettings, clock: Clock, files: Files, decider: Decider, endings: PseudonymEndings
-) -> SnapshotHolder:
-    def activate(snapshot: Snapshot) -> None:
-        if decider.policy_digest != snapshot.policy.digest:
-            decider.load(snapshot.policy)
-        endings.apply(snapshot.agreements, clock.now())
-
-    store = SnapshotStore(settings.state / "snapshot", files)
-    return SnapshotHolder(store, Lease(clock, settings.state / "time", files), activate)
 
 
 def _evidence_key(holder: SnapshotHolder) -> bytes | None:
@@ -267,17 +180,6 @@ def _report(
         products=publisher.reports,
         spooled_events=spool.backlog,
         policy_digest=snapshot.policy.digest if snapshot is not None else "",
-    )
-
-
-def _pool_settings(settings: AgentSettings) -> PoolSettings:
-    worker = settings.worker
-    return PoolSettings(
-        roots=settings.roots,
-        workers=worker.processes,
-        memory_mib=worker.memory_mib,
-        threads=worker.threads,
-        sandbox=worker.sandbox,
     )
 
 

@@ -39,11 +39,13 @@ _RECEIPT = ("id", "domain", "agent")
 
 def stored_sequence(tx: Transaction, domain: str, agent: str) -> int:
     """The last sequence stored of an agent; 0 before the first."""
+    # Not max(): without statistics PostgreSQL would look at the whole log for that.
     latest = tx.exec(
-        select(func.max(UsageEventRow.sequence)).where(
-            col(UsageEventRow.domain) == domain, col(UsageEventRow.agent) == agent
-        )
-    ).one()
+        select(UsageEventRow.sequence)
+        .where(UsageEventRow.domain == domain, UsageEventRow.agent == agent)
+        .order_by(col(UsageEventRow.sequence).desc())
+        .limit(1)
+    ).first()
     return latest or 0
 
 

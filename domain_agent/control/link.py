@@ -1,6 +1,5 @@
 """The agent's line to the control plane: one channel, its own key, a fresh token for every call."""
 
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from uuid_utils import uuid7
 
 from domain_agent.clock import Clock
+from domain_agent.spool.files import Files
 from mesh.identity.tokens import AGENT_LIFETIME, agent_token
 from mesh.wire.targets import channel_target
 
@@ -19,7 +19,7 @@ CALL_SECONDS = 10.0
 _RENEW_BEFORE = timedelta(minutes=2)
 
 
-def load_or_make_key(path: Path) -> Ed25519PrivateKey:
+def load_or_make_key(path: Path, files: Files) -> Ed25519PrivateKey:
     """The agent's own key; made at the first start, 0600. An agent is its key."""
     if path.exists():
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
@@ -32,11 +32,7 @@ def load_or_make_key(path: Path) -> Ed25519PrivateKey:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+    files.replace(path, pem)
     return key
 
 
@@ -69,15 +65,16 @@ class Link:
                 channel_target(target), grpc.ssl_channel_credentials(authority), options
             )
         self._token = ""
-        self._expires = clock.now()
+        self._issued = self._expires = clock.now()
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Metadata with a token that is good for at least two minutes."""
-        if self._clock.now() + _RENEW_BEFORE >= self._expires:
-            now, who = self._clock.now(), self._identity
+        now, who = self._clock.now(), self._identity
+        # A token made while the clock was ahead is from the future when it is right again.
+        if not self._issued <= now < self._expires - _RENEW_BEFORE:
             self._token = agent_token(who.domain, who.id, who.key, str(uuid7()), now)
-            self._expires = now + AGENT_LIFETIME
+            self._issued, self._expires = now, now + AGENT_LIFETIME
         return (("authorization", f"Bearer {self._token}"),)
 
     def close(self) -> None:

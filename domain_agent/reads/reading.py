@@ -62,5 +62,5 @@ class GovernedReading:
             else:
                 self._receipts.aborted(self.receipt, totals, reason)
         except EvidenceUnavailable:
-            # The start is durable; the next start of the agent ends this receipt.
+            # It is owed, and written when the disk takes it; or the next start ends this receipt.
             log.exception("the end of read %s can't be recorded now", self.receipt)

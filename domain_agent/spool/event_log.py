@@ -16,8 +16,8 @@ from mesh.evidence.sealing import Personal, seal
 class EventLog:
     """One agent's events, durable when written.
 
-    The end of a read that can't be written is owed: it is written before the next event, so that
-    a read which has ended does not stay open, and keep its segment, until the agent restarts.
+    The end of a read that can't be written is owed: `write_owed` writes it, and so does the next
+    event, before itself. Else a read that has ended would stay open, and keep its segment.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class EventLog:
         data = seal(event_id, fields, personal, self._random)
         draft = Draft(event_id, self._source, kind, self._now(), receipt or event_id, data)
         try:
-            self._write_owed()
+            self.write_owed()
             self._spool.append(draft)
         except EvidenceUnavailable:
             if kind in ENDS:
@@ -53,7 +53,8 @@ class EventLog:
             raise
         return draft.receipt
 
-    def _write_owed(self) -> None:
+    def write_owed(self) -> None:
+        """Write the ends that are owed. Raises EvidenceUnavailable while that fails."""
         while self._owed:
             try:
                 draft = self._owed.popleft()

@@ -60,7 +60,9 @@ class Rounds:
             for reader in reading:
                 reader.stop()
         assert code == -signal.SIGKILL, f"{name} was not reached {nth} times ({code})"
-        self._look(reading)
+        self._hear(reading)
+        self.ledger.disk(self.stage.state, self.stage.public_key)
+        self.ledger.plane(self.stage.stored(self.ledger.stored))
 
     def _govern(self, needs: Needs, reading: list[Reader], fresh: str) -> None:
         """Do what leads to the point, beside reading."""
@@ -83,15 +85,13 @@ class Rounds:
         process = self.stage.agent.process
         wait_until(lambda: holds() or process.poll() is not None, "the round is prepared", 30.0)
 
-    def _look(self, reading: list[Reader]) -> None:
+    def _hear(self, reading: list[Reader]) -> None:
         for reader in reading:
             assert not reader.errors, reader.errors[:3]
             self.ledger.clients += reader.seen
         served = [reader.first for reader in reading[:3] if reader.first is not None]
         if served:
             self.trial.took("restart to a served row", min(served))
-        self.ledger.disk(self.stage.state, self.stage.public_key)
-        self.ledger.plane(self.stage.stored(self.ledger.stored))
 
     def settle(self) -> None:
         """Let it run undisturbed until everything is stored; nothing may be missing or open."""
@@ -103,7 +103,7 @@ class Rounds:
         reading = readers(uri, [stage.token("steady")], rng, time.monotonic(), refused_too=False)
         wait_until(lambda: len(reading[0].seen) > 2, "reads are served after all this")
         reading[0].stop()
-        self._look(reading)
+        self._hear(reading)
         wait_until(self._is_whole, "the control plane has all that is on the disk", 30.0)
         wait_until(lambda: stage.erasures_open() == 0, "erasures are done", 30.0)
         wait_until(self._is_whole, "the control plane has all that is on the disk", 30.0)

@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 
 from domain_agent.control.link import load_or_make_key
+from domain_agent.spool.files import Files
 from examples.airline.processes import CONTRACTS, DATA, ROOT, Mesh, ProcessFailed, Service
 from mesh.v1 import (
     agreements_pb2,
@@ -62,7 +63,7 @@ class Stage:
     @property
     def public_key(self) -> bytes:
         """The key that the agent signs its heads with."""
-        return load_or_make_key(self.state / "agent.key").public_key().public_bytes_raw()
+        return load_or_make_key(self.state / "agent.key", Files()).public_key().public_bytes_raw()
 
     def launch(
         self, sizes: Sizes, extra: Sequence[str] = (), inside: Sequence[str] = ()

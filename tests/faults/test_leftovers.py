@@ -7,6 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from domain_agent.control.link import load_or_make_key
+from domain_agent.spool.files import Files
 from mesh.errors import EvidenceUnavailable
 from mesh.evidence.events import EventType
 from tests.faults.disk import Failing, failing_disk
@@ -72,21 +73,40 @@ def test_no_secret_is_left_of_a_key_that_never_was(tmp_path: Path) -> None:
     assert not list((tmp_path / "principals").iterdir())
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=ValueError,
-    reason="an agent that was killed while it made its key file finds it empty and never starts",
-)
-def test_a_kill_while_the_agent_makes_its_key_does_not_end_its_next_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", ["write", "fsync", "close", "replace"])
+def test_a_kill_while_the_agent_makes_its_key_does_not_end_its_next_start(
+    tmp_path: Path, call: str
+) -> None:
     path = tmp_path / "agent.key"
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with patch.object(os, "fdopen", killed), pytest.raises(KeyboardInterrupt):
-        load_or_make_key(path)
-    assert path.exists()
-    assert load_or_make_key(path).private_bytes_raw()
+    owner = Path if call == "replace" else os
+    with patch.object(owner, call, killed), pytest.raises(KeyboardInterrupt):
+        load_or_make_key(path, Files())
+    made = load_or_make_key(path, Files()).private_bytes_raw()
+    assert load_or_make_key(path, Files()).private_bytes_raw() == made
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [left.name for left in tmp_path.iterdir()] == ["agent.key"]
+
+
+def test_an_end_that_is_owed_is_written_when_the_agent_is_tended(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    receipt = evidence.events.write(EventType.STARTED, fields(1))
+    with failing_disk(failing("fsync", 1, 2)):
+        with pytest.raises(EvidenceUnavailable):
+            evidence.events.write(EventType.COMPLETED, fields(2), receipt=receipt)
+        with pytest.raises(EvidenceUnavailable):
+            evidence.events.write_owed()
+    assert evidence.spool.unfinished() == [receipt]
+    evidence.events.write_owed()
+    assert evidence.spool.unfinished() == []
+    evidence.events.write_owed()
+    assert [event.type for event in evidence.everything()] == [
+        EventType.STARTED,
+        EventType.COMPLETED,
+    ]
 
 
 def test_an_end_that_could_not_be_written_comes_before_the_next_event(tmp_path: Path) -> None:

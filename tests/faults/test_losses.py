@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.bench.losses import Outage, agent_losses, opa_losses
 
-OUTAGE = Outage(seconds=3.0, around=0.5, pace=30.0, patience=6.0)
+OUTAGE = Outage(seconds=2.0, around=0.5, pace=40.0, patience=4.0)
 PATIENT = replace(OUTAGE, patience=30.0)
 
 

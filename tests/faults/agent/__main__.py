@@ -11,8 +11,9 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 
-from domain_agent import __main__, app
+from domain_agent import __main__, app, governing
 from domain_agent.clock import SystemClock
 from domain_agent.spool.spool import SpoolLimits
 from domain_agent.worker.limits import PoolSettings
@@ -48,15 +49,22 @@ def main() -> None:
     parser.add_argument("--batch", type=int, required=True)
     ours, rest = parser.parse_known_args()
     limits = functools.partial(SpoolLimits, segment=ours.segment)
-    setattr(app, "SpoolLimits", lambda quota: limits(quota=min(quota, ours.quota)))  # noqa: B010
-    setattr(app, "PoolSettings", functools.partial(PoolSettings, batch_bytes=ours.batch))  # noqa: B010
+    pool = functools.partial(PoolSettings, batch_bytes=ours.batch)
+    _put_on(governing, "SpoolLimits", lambda quota: limits(quota=min(quota, ours.quota)))
+    _put_on(governing, "PoolSettings", pool)
     if ours.clock is not None:
-        setattr(app, "SystemClock", lambda: SetClock(ours.clock))  # noqa: B010
+        _put_on(app, "SystemClock", lambda: SetClock(ours.clock))
     if ours.point is not None:
         arm(POINTS[ours.point], ours.nth, ours.kept)
     sys.argv = [sys.argv[0], *rest]
     with failing_disk(_switched(ours.every)):
         __main__.main()
+
+
+def _put_on(module: ModuleType, name: str, value: object) -> None:
+    """Put a value in the place of one that is there."""
+    assert hasattr(module, name), f"{module.__name__} has no {name}"
+    setattr(module, name, value)
 
 
 def _switched(every: int) -> Failing:
