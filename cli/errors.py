@@ -1,13 +1,12 @@
 """Errors as people and scripts see them: what happened, what to do next, and an exit code."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
 
 from cli.environment import Terminal
-from cli.text import plain, spoken
+from cli.text import json_text, plain, spoken
 from mesh import errors
 
 INTERRUPTED_EXIT_CODE = 130
@@ -76,7 +75,7 @@ def tell(failed: Failure, terminal: Terminal, as_json: bool) -> None:
             "message": failed.message,
             "metadata": dict(failed.metadata),
         }
-        terminal.stream.write(json.dumps(document, ensure_ascii=False) + "\n")
+        terminal.stream.write(json_text(document) + "\n")
         return
     if failed.usage:
         terminal.stream.write(failed.usage + "\n\n")

@@ -12,7 +12,7 @@ import yaml
 from cli.environment import Terminal
 from cli.flags import Format
 from cli.layout import Sheet, print_fields, print_heading, print_table
-from cli.text import instant, plain
+from cli.text import instant, json_text, plain
 from mesh.times import in_words, rfc3339
 
 INDENT = 2
@@ -69,7 +69,7 @@ def show(result: Result, format_: Format, terminal: Terminal, now: datetime) -> 
 
 def write_json(document: object, stream: TextIO) -> None:
     """Indented JSON; times are RFC 3339 in UTC."""
-    stream.write(json.dumps(jsonable(document), indent=2, ensure_ascii=False) + "\n")
+    stream.write(json_text(jsonable(document), indent=2) + "\n")
 
 
 def write_yaml(document: object, stream: TextIO) -> None:

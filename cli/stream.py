@@ -1,7 +1,6 @@
 """Records that arrive one by one, printed as they come."""
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -9,6 +8,7 @@ from cli.flags import Format
 from cli.layout import print_line
 from cli.output import Record, cell, csv_cell, jsonable, title, write_yaml
 from cli.session import Session
+from cli.text import json_text
 from mesh.times import rfc3339
 
 LEADING = 4
@@ -22,7 +22,7 @@ def record_writer(session: Session, columns: Sequence[str]) -> Callable[[Record]
     def write(record: Record) -> None:
         match session.format:
             case Format.JSON:
-                out.stream.write(json.dumps(jsonable(record), ensure_ascii=False) + "\n")
+                out.stream.write(json_text(jsonable(record)) + "\n")
             case Format.YAML:
                 write_yaml([record], out.stream)
             case Format.CSV:

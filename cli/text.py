@@ -1,5 +1,6 @@
 """Text from elsewhere, made safe to show: names and messages may hold anything."""
 
+import json
 import textwrap
 import unicodedata
 from datetime import UTC, datetime
@@ -16,6 +17,17 @@ def plain(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(_shown(character) for character in text)
+
+
+def json_text(document: object, indent: int | None = None) -> str:
+    """The document as JSON, in which what could steer a terminal is escaped as JSON has it."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    if text.isascii():
+        return text
+    # ASCII's controls are escaped already, and anything else stands inside of a string.
+    return "".join(
+        json.dumps(one)[1:-1] if not one.isascii() and _is_unsafe(one) else one for one in text
+    )
 
 
 def instant(value: datetime) -> str:
@@ -39,7 +51,11 @@ def spoken(sentence: str, width: int, used: int = 0) -> str:
 def _shown(character: str) -> str:
     if character in ("\n", "\t"):
         return " "
-    if unicodedata.category(character) in _UNSAFE and character not in _SAFE:
+    if _is_unsafe(character):
         code = ord(character)
         return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
     return character
+
+
+def _is_unsafe(character: str) -> bool:
+    return unicodedata.category(character) in _UNSAFE and character not in _SAFE

@@ -156,24 +156,23 @@ def arm(point: Point, nth: int, kept: float = 0.5) -> None:
     original = getattr(point.owner, point.name)
     lock, reached = threading.Lock(), 0
 
-    def due(*arguments: Any, **named: Any) -> bool:
+    def reach() -> bool:
         nonlocal reached
-        if not point.fits(*arguments, **named):
-            return False
         with lock:
             reached += 1
             return reached == nth
 
     @functools.wraps(original)
     def armed(*arguments: Any, **named: Any) -> Any:
-        dies = due(*arguments, **named)
-        if dies and point.when is When.TORN:
-            files, descriptor, data = arguments
-            original(files, descriptor, data[: int(len(data) * kept)])
-        if dies and point.when is not When.AFTER:
+        fits = point.fits(*arguments, **named)
+        if fits and point.when is not When.AFTER and reach():
+            if point.when is When.TORN:
+                files, descriptor, data = arguments
+                original(files, descriptor, data[: int(len(data) * kept)])
             _die()
         result = original(*arguments, **named)
-        if dies:
+        # A call that failed, as by a quota that is full, did not come to its end.
+        if fits and point.when is When.AFTER and reach():
             _die()
         return result
 
