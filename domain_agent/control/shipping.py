@@ -75,6 +75,7 @@ class Shipper:
 
     def __init__(self, spool: Spool, transport: Transport) -> None:
         self._spool, self._transport = spool, transport
+        self._sent = spool.acknowledged
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
 
@@ -88,45 +89,49 @@ class Shipper:
         self._acknowledge(self._transport.close())
 
     def _run(self) -> None:
-        pause, sent = 0.1, self._spool.acknowledged
+        pause = 0.1
         while not self._stopping.is_set():
             try:
-                sent = self._ship(sent)
+                self._ship()
                 self._acknowledge(self._transport.stored())
                 pause = 0.1
             except EvidenceGap as gap:
-                sent = self._rewound(gap, sent)
+                self._rewind(gap)
             except MeshError as error:
                 log.warning("evidence waits: %s", error)
-                sent = self._spool.acknowledged
+                self._sent = self._spool.acknowledged
                 self._stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
             except Exception:
                 log.exception("evidence can't be shipped")
                 self._stopping.wait(5.0)
 
-    def _ship(self, sent: int) -> int:
-        """Send what follows, if anything does; the last sequence sent."""
+    def _ship(self) -> None:
+        """Send what follows, if anything does."""
+        sent = self._sent
         under_way = sent > self._spool.acknowledged
         if not self._spool.wait_after(sent, BUSY_SECONDS if under_way else IDLE_SECONDS):
-            return sent
+            return
         records = self._spool.read_records_after(sent, BATCH_BYTES)
         last, few = sent + len(records), sum(map(len, records)) < GATHER_BYTES
         if few and not self._spool.wait_after(last, 0.0):
             self._stopping.wait(GATHER_SECONDS)
             records = self._spool.read_records_after(sent, BATCH_BYTES)
-        return sent + self._transport.send(sent + 1, records)
+        self._sent += self._transport.send(sent + 1, records)
 
     def _acknowledge(self, stored: int) -> None:
-        if stored > self._spool.acknowledged:
-            self._spool.acknowledge(stored)
+        # Downstream can have more than the mark on disk says. What was not sent again is kept
+        # until it is, as only then is it known to be equal.
+        known = min(stored, self._sent)
+        if known > self._spool.acknowledged:
+            self._spool.acknowledge(known)
 
-    def _rewound(self, gap: EvidenceGap, sent: int) -> int:
-        """Where to go on when the control plane has less than it once acknowledged."""
+    def _rewind(self, gap: EvidenceGap) -> None:
+        """Go on where the control plane does, which has less than it once acknowledged."""
         expected = int(gap.metadata.get("sequence", "0"))
-        log.warning("the control plane continues at event %d, not %d", expected, sent + 1)
+        log.warning("the control plane continues at event %d, not %d", expected, self._sent + 1)
         if self._spool.holds(expected):
-            return expected - 1
-        log.error("event %d is not here any more; evidence waits", expected)
-        self._stopping.wait(5.0)
-        return sent
+            self._sent = expected - 1
+        else:
+            log.error("event %d is not here any more; evidence waits", expected)
+            self._stopping.wait(5.0)

@@ -152,10 +152,27 @@ class TransportContract:
         assert spool.backlog == 0
         assert first_times(downstream.kept()) == records(1, written)
 
+    def test_a_spool_whose_mark_is_far_behind_drains(
+        self, downstream: Downstream, tmp_path: Path
+    ) -> None:
+        spool = open_spool(tmp_path, segment=1_000)
+        for number in range(1, 41):
+            spool.append(draft(number))
+        before = downstream.transport()
+        before.send(1, records(1, 30))
+        drain(before, 30)
+        before.close()
+        # It was killed before it knew: several segments are stored, and the mark says none is.
+        spool = open_spool(tmp_path, segment=1_000)
+        assert spool.acknowledged == 0
+        with shipping(spool, downstream):
+            wait_until(lambda: spool.acknowledged == 40, "everything is acknowledged")
+        assert first_times(downstream.kept()) == records(1, 40)
 
-def open_spool(folder: Path) -> Spool:
+
+def open_spool(folder: Path, segment: int = 64_000) -> Spool:
     """The agent's spool; it syncs to a disk that forgets, which no test here asks about."""
-    return Spool(folder / "spool", Files(), SpoolLimits(segment=64_000))
+    return Spool(folder / "spool", Files(), SpoolLimits(segment=segment))
 
 
 @contextmanager
