@@ -1,6 +1,7 @@
 """`mesh audit verify`: checks the logs, live or as exported, by what the agents signed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -99,7 +100,11 @@ def _live(session: Session, trust: Trust, selection: Selection) -> ExportVerdict
         def lines() -> Iterator[bytes]:
             yield from export_lines(client, signed_manifest(client, selection))
 
-        return verify_export(shown(session, lines(), "verifying"), trust, latest=True)
+        verdict = verify_export(shown(session, lines(), "verifying"), trust, latest=True)
+    if verdict.manifest is None or verdict.manifest.selection == selection:
+        return verdict
+    other = Finding(Wrong.MANIFEST, "the control plane answers for another selection of records")
+    return replace(verdict, finding=other)
 
 
 def _findings(verdict: ExportVerdict) -> list[Finding]:

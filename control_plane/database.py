@@ -112,11 +112,19 @@ class Database:
         if not self._unscrubbed:
             return
         self._unscrubbed = False
+        try:
+            self._unscrubbed |= self._scrubbed_in_part()
+        except BaseException:
+            self._unscrubbed = True
+            raise
+
+    def _scrubbed_in_part(self) -> bool:
+        """Scrub; whether something is left because of who reads an older state."""
         if self._announces:
             outside = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             with outside.connect() as connection:
                 connection.exec_driver_sql("VACUUM")
-            return
+            return False
         with closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
             cursor.execute("PRAGMA busy_timeout = 0")
@@ -124,7 +132,7 @@ class Database:
                 busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
                 cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
-        self._unscrubbed = bool(busy)
+        return bool(busy)
 
 
 def open_database(file: Path, url: str | None) -> Engine:

@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +72,7 @@ class PrincipalKeys:
             kept = self._kept.get((principal, quarter))
             if kept is None:
                 made = PrincipalKey(str(uuid7()), principal, quarter, self._random(KEY_BYTES))
-                self._write(self._path(made.id), _document(made))
+                self._keep(made)
                 kept = self._remember(_Kept(made))
             if not kept.logged:
                 fields = {"key": kept.key.id, "commitment": kept.key.commitment, "quarter": quarter}
@@ -118,13 +119,23 @@ class PrincipalKeys:
             if path.suffix == ".new" or path.read_bytes()[:1] == b"\0":
                 self._files.destroy(path)
         for mark in (_LOGGED, _DELIVERED):
-            for path in self._folder.glob(f"*{mark}"):
-                if not path.with_suffix(_KEY).exists():
+            for path in self._folder.glob(f"*{mark}*"):
+                if path.suffix == ".new" or not path.with_suffix(_KEY).exists():
                     path.unlink()
 
     def _remember(self, kept: _Kept) -> _Kept:
         self._kept[kept.key.principal, kept.key.quarter] = kept
         return kept
+
+    def _keep(self, made: PrincipalKey) -> None:
+        path = self._path(made.id)
+        try:
+            self._write(path, _document(made))
+        except EvidenceUnavailable:
+            # It may be there all the same, with a name in it that no erasure would find.
+            with suppress(OSError):
+                self._files.destroy(path)
+            raise
 
     def _write(self, path: Path, content: bytes) -> None:
         try:

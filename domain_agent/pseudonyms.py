@@ -4,7 +4,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -71,20 +71,28 @@ class PseudonymEndings:
     pseudonyms: PseudonymKeys
     pool: WorkerPool
     events: EventLog
+    told: set[str] = field(default_factory=set)
 
     def apply(self, agreements: Iterable[Agreement], now: datetime) -> None:
-        """Destroy the keys of agreements that have ended. Raises OSError."""
+        """Destroy the keys of agreements that have ended, as far as that can be done now.
+
+        A revocation must come into force with a full or failing disk too; a key that is left is
+        destroyed with the next change, or when the agent starts again.
+        """
         ended = (a.id for a in agreements if a.state_at(now) is not AgreementState.ACTIVE)
         held = self.pseudonyms.held(ended)
         for agreement in held:
             try:
-                self.events.write(
-                    EventType.PSEUDONYM_KEY_DESTROYED, canonical_fields({"agreement": agreement})
-                )
-            except EvidenceUnavailable:
-                # A revocation must come into force with a full disk too; the next change retries.
+                self._end(agreement)
+            except (EvidenceUnavailable, OSError):
                 log.exception("the pseudonym key of agreement %s stays for now", agreement)
-            else:
-                self.pseudonyms.destroy(agreement)
         if held:
             self.pool.renew()
+
+    def _end(self, agreement: str) -> None:
+        if agreement not in self.told:
+            self.events.write(
+                EventType.PSEUDONYM_KEY_DESTROYED, canonical_fields({"agreement": agreement})
+            )
+            self.told.add(agreement)
+        self.pseudonyms.destroy(agreement)

@@ -96,8 +96,13 @@ class Indexing:
         Only what the agent signed is known to exist: nothing is missing before what it did not.
         """
         stored = store.stored_sequence(tx, name.domain, name.agent)
+        # The agent can have sent them on another way since.
+        topic_store.release(tx, name, stored)
         first = next((sequence for sequence, _ in topic_store.held(tx, name)), None)
         if first is None or first > _witnessed(tx, name):
+            return None
+        if first == stored + 1:
+            self._store_run(tx, name, stored, [], now)
             return None
         gap = Gap(stored + 1, first - 1)
         topic_store.add_gap(tx, name, gap, now)

@@ -64,6 +64,8 @@ class EvidenceReports:
             kept = self._vault.keep(tx, domain, agent, wrapped, now)
             self._attribute(tx, domain, agent, kept)
             pending = vault_store.pending(tx, domain, agent)
+        if request.erased:
+            self._database.scrub_soon()
         return _answer(pending, kept)
 
     def _confirm(
@@ -81,7 +83,6 @@ class EvidenceReports:
                     summary="every agent has destroyed its keys",
                 ),
             )
-            self._database.scrub_soon()
 
     def _attribute(self, tx: Transaction, domain: str, agent: str, keys: Mapping[str, str]) -> None:
         """Name who made the reads whose events came before their key."""

@@ -83,10 +83,9 @@ def add_events(
     When an event was stored never steps back along a log, whatever clocks do: a window of time is
     one stretch of it.
     """
-    before, after = events[0].event.sequence - 1, events[-1].event.sequence + 1
-    around = _stored_when(tx, domain, agent, (before, after))
-    stored = max(now, around.get(before, now))
-    stored = min(stored, around.get(after, stored))
+    before, after = _stored_around(tx, domain, agent, events)
+    stored = max(now, before or now)
+    stored = min(stored, after or stored)
     rows = [
         {
             "domain": domain,
@@ -102,17 +101,20 @@ def add_events(
     insert_rows(tx, UsageEventRow, rows)
 
 
-def _stored_when(
-    tx: Transaction, domain: str, agent: str, sequences: Sequence[int]
-) -> dict[int, datetime]:
-    rows = tx.exec(
-        select(UsageEventRow.sequence, UsageEventRow.stored).where(
-            UsageEventRow.domain == domain,
-            UsageEventRow.agent == agent,
-            col(UsageEventRow.sequence).in_(sequences),
-        )
+def _stored_around(
+    tx: Transaction, domain: str, agent: str, events: Sequence[Recorded]
+) -> tuple[datetime | None, datetime | None]:
+    """When the nearest events before and after these were stored, if there are any."""
+    sequence = col(UsageEventRow.sequence)
+    of_agent = (
+        select(UsageEventRow.stored)
+        .where(UsageEventRow.domain == domain, UsageEventRow.agent == agent)
+        .limit(1)
     )
-    return dict(rows.all())
+    first, last = events[0].event.sequence, events[-1].event.sequence
+    before = of_agent.where(sequence < first).order_by(sequence.desc())
+    after = of_agent.where(sequence > last).order_by(sequence)
+    return tx.exec(before).first(), tx.exec(after).first()
 
 
 def receipts_at(tx: Transaction, domain: str, agent: str, sequences: Sequence[int]) -> list[str]:

@@ -9,7 +9,7 @@ import grpc
 
 from domain_agent.control.link import CALL_SECONDS, Link
 from domain_agent.spool.spool import Spool
-from mesh.errors import EvidenceGap, MeshError
+from mesh.errors import EvidenceGap, EvidenceUnavailable, MeshError
 from mesh.evidence.codec import decode_event
 from mesh.v1 import audit_pb2, audit_pb2_grpc
 from mesh.wire.events import event_to_proto
@@ -113,6 +113,8 @@ class Shipper:
         if not self._spool.wait_after(sent, BUSY_SECONDS if under_way else IDLE_SECONDS):
             return
         records = self._spool.read_records_after(sent, BATCH_BYTES)
+        if not records:
+            raise EvidenceUnavailable(f"event {sent + 1} is not on this disk, so none is sent")
         last, few = sent + len(records), sum(map(len, records)) < GATHER_BYTES
         if few and not self._spool.wait_after(last, 0.0):
             self._stopping.wait(GATHER_SECONDS)

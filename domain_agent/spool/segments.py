@@ -172,7 +172,7 @@ def _cut_torn_end(segment: Segment, data: bytes, *, is_last: bool, files: Files)
     if not is_last or has_frame_after(data, damage):
         raise SpoolDamaged(
             f"{segment.path}: damaged at byte {damage} (event {segment.next}), and it is no torn "
-            "write; compare with what the control plane has, then move the file away"
+            "write; compare with what the control plane has, and bring back a whole copy of it"
         )
     files.replace(segment.path.with_suffix(".torn"), data[damage:])
     files.truncate(segment.path, damage)

@@ -71,6 +71,11 @@ class Spool:
         loaded = load_segments(folder, files, signed)
         self._segments, self._frontier = loaded.segments, loaded.frontier
         self._acknowledged = self._read_mark()
+        if self._segments and self._segments[0].first > self._acknowledged + 1:
+            raise SpoolDamaged(
+                f"{folder}: evidence {self._acknowledged + 1} to {self._segments[0].first - 1} is "
+                "missing, and is not known to be stored downstream; bring its file back"
+            )
         self._used = sum(segment.size for segment in self._segments)
         self._open: dict[str, int] = {}
         for place in loaded.places:

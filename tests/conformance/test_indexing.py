@@ -10,10 +10,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from sqlalchemy import Engine
+from sqlmodel import select
 
 from control_plane.audit import disputing, store, topic_store, tree_store
 from control_plane.audit.arrivals import AgentName, Gap, TopicRecord
 from control_plane.audit.indexing import Indexing, Patience
+from control_plane.audit.store import UsageEventRow
 from control_plane.audit.witnessing import witness
 from control_plane.database import Database, Transaction, migrate, open_sqlite
 from control_plane.outbox import store as outbox
@@ -24,7 +26,7 @@ from control_plane.timeline.rules import Change, Sight, Wanted
 from control_plane.vault.vault import Vault
 from mesh.evidence.checkpoints import Checkpoint, sign_checkpoint
 from mesh.evidence.cloudevents import USAGE_TOPIC, encode_kafka
-from mesh.evidence.codec import encode_event
+from mesh.evidence.codec import Recorded, encode_event
 from mesh.evidence.events import EventType, UsageEvent, agent_source
 from mesh.evidence.merkle import Frontier, leaf_hash
 
@@ -105,6 +107,12 @@ class IndexingContract:
     ) -> int:
         with database.writing() as tx:
             return indexing.take(tx, taken, at)
+
+    def append(self, database: Database, *sequences: int) -> None:
+        """Store events as an agent does that sends them itself."""
+        taken = [Recorded(event(number), encode_event(event(number))) for number in sequences]
+        with database.writing() as tx:
+            store.add_events(tx, BOOKINGS.domain, BOOKINGS.agent, taken, NOW)
 
     def test_events_are_stored_once_byte_for_byte(
         self, database: Database, indexing: Indexing
@@ -188,6 +196,34 @@ class IndexingContract:
         assert stored(database) == [1, 2, 3, 4]
         late = "2 events of bookings/bookings-1 that were missing came late"
         assert any(late in one for one in told(database))
+
+    def test_no_event_was_stored_before_the_one_that_precedes_it(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.witness(database, 12)
+        self.take(database, indexing, *records(1, 2, 3, 4, 11, 12))
+        self.skip(database, indexing, NOW + timedelta(seconds=60))
+        for hours, late in enumerate(((7,), (5, 6), (10,), (8, 9)), 1):
+            self.take(database, indexing, *records(*late), at=NOW + timedelta(hours=hours))
+        with database.reading() as tx:
+            times = [row.stored for row in sorted(tx.exec(select(UsageEventRow)), key=_sequence_of)]
+        assert len(times) == 12
+        assert times == sorted(times)
+
+    def test_what_was_held_and_came_on_another_way_makes_no_gap(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        late = NOW + timedelta(seconds=60)
+        self.witness(database, 12)
+        self.take(database, indexing, *records(1, 3, 4, 8))
+        self.append(database, 2)
+        assert not any(self.skip(database, indexing, late))
+        assert stored(database) == [1, 2, 3, 4]
+        self.append(database, 5, 6, 7, 8, 9)
+        assert not any(self.skip(database, indexing, late))
+        assert stored(database) == list(range(1, 10))
+        with database.reading() as tx:
+            assert list(topic_store.held(tx, BOOKINGS)) == []
 
     def test_another_event_under_a_known_sequence_is_a_fork_that_is_told(
         self, database: Database, indexing: Indexing
@@ -441,6 +477,10 @@ class IndexingContract:
     def skip(self, database: Database, indexing: Indexing, at: datetime) -> Sequence[Gap | None]:
         with database.writing() as tx:
             return [indexing.skip_missing(tx, name, at) for name in indexing.overdue(tx, at)]
+
+
+def _sequence_of(row: UsageEventRow) -> int:
+    return row.sequence
 
 
 def stored(database: Database, name: AgentName = BOOKINGS) -> list[int]:

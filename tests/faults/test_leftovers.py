@@ -2,16 +2,20 @@
 
 import os
 from pathlib import Path
+from typing import cast
 from unittest.mock import patch
 
 import pytest
 
 from domain_agent.control.link import load_or_make_key
+from domain_agent.pseudonyms import PseudonymEndings, PseudonymKeys
 from domain_agent.spool.files import Files
+from domain_agent.worker.pool import WorkerPool
+from mesh.agreements.values import Agreement, AgreementState
 from mesh.errors import EvidenceUnavailable
 from mesh.evidence.events import EventType
 from tests.faults.disk import Failing, failing_disk
-from tests.faults.evidence import Evidence, fields
+from tests.faults.evidence import NOW, Evidence, fields
 
 
 def failing(kind: str, first: int, last: int) -> Failing:
@@ -68,9 +72,65 @@ def test_no_secret_is_left_of_a_key_that_never_was(tmp_path: Path) -> None:
     evidence = Evidence(tmp_path)
     with failing_disk(failing("rename", 1, 1)), pytest.raises(EvidenceUnavailable):
         evidence.keys.key("user:ana")
-    assert list((tmp_path / "principals").iterdir())
-    Evidence(tmp_path)
     assert not list((tmp_path / "principals").iterdir())
+
+
+def test_a_key_whose_name_was_not_synced_is_not_kept_beside_the_next(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    with failing_disk(failing("fsync", 2, 2)), pytest.raises(EvidenceUnavailable):
+        evidence.keys.key("user:ana")
+    evidence.keys.key("user:ana")
+    assert evidence.keys.destroy("user:ana") == 1
+    assert not [path.name for path in (tmp_path / "principals").iterdir()]
+
+
+def test_a_mark_half_made_is_gone_after_the_next_start(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    evidence.keys.key("user:ana")
+    (key,) = evidence.keys.undelivered(1)
+    for mark in ("logged", "delivered"):
+        (tmp_path / "principals" / f"{key.id}.{mark}.new").write_bytes(b"")
+    Evidence(tmp_path)
+    names = {path.name for path in (tmp_path / "principals").iterdir()}
+    assert names == {f"{key.id}.json", f"{key.id}.logged"}
+
+
+def revoked_agreement() -> Agreement:
+    return Agreement(
+        "a1",
+        "bookings",
+        "bookings.reservations",
+        "1.0.0",
+        "user:ana",
+        "analyst",
+        "planning",
+        ("passengers",),
+        "",
+        "user:ana",
+        AgreementState.REVOKED,
+        NOW,
+        NOW,
+    )
+
+
+def test_a_pseudonym_key_that_stays_keeps_no_revocation_out_of_force(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    pseudonyms = PseudonymKeys(tmp_path / "pseudonyms", Files())
+    ended = revoked_agreement()
+    pseudonyms.key(ended.id)
+
+    class Pool:
+        def renew(self) -> None:
+            pass
+
+    endings = PseudonymEndings(pseudonyms, cast("WorkerPool", Pool()), evidence.events)
+    with patch.object(Files, "destroy", side_effect=PermissionError):
+        endings.apply([ended], NOW)
+        endings.apply([ended], NOW)
+    assert pseudonyms.held([ended.id]) == [ended.id]
+    endings.apply([ended], NOW)
+    assert pseudonyms.held([ended.id]) == []
+    assert [event.type for event in evidence.everything()] == [EventType.PSEUDONYM_KEY_DESTROYED]
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "close", "replace"])

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from cli.whole_files import written_whole
+from mesh import errors
 from mesh.evidence.envelopes import MAX_LINE, fingerprint
 from mesh.evidence.manifests import Selection, manifest_line, read_manifest
+from mesh.v1 import logs_pb2
+from tests.unit.cli.services import ControlPlane
 from tests.unit.cli.terminal import Clock, Run, runner
 from tests.unit.evidence.logs import BASE, CONTROL, CONTROL_KEY, Log, Shape, export, log, stretch
 
@@ -92,6 +95,22 @@ def test_what_a_window_leaves_out_is_told(mesh: Run, tmp_path: Path) -> None:
     assert "domain bookings, arrived since 2026-11-25T08:00:00Z" in done.out
     found = json.loads(mesh("audit", "verify", file, "-o", "json").out)
     assert (found["records"], found["left_out"], found["logs"][0]["left_out"]) == (7, 5, 5)
+
+
+def test_an_answer_about_other_records_than_were_asked_for_is_an_alarm(
+    control: ControlPlane, run: Run, tmp_path: Path
+) -> None:
+    trust = tmp_path / "trust.json"
+    trust.write_text(json.dumps({"agents": {BOOKINGS.name: {"key": key(BOOKINGS)}}}))
+    narrowed = Selection(domain="bookings", before=BASE)
+    line, *_ = export([], selection=narrowed)
+    control.answers["SignManifest"] = logs_pb2.SignManifestResponse(manifest=line.strip())
+    done = run("audit", "verify", "--trust", str(trust))
+    assert done.code == errors.DIFFERENT_EXIT_CODE
+    assert "answers for another selection" in done.err.replace("\n ", "")
+    line, *_ = export([], selection=Selection(domain="bookings"))
+    control.answers["SignManifest"] = logs_pb2.SignManifestResponse(manifest=line.strip())
+    assert run("audit", "verify", "--domain", "bookings").code == 0
 
 
 ODD = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e"

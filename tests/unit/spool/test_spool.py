@@ -244,3 +244,18 @@ def test_a_missing_segment_is_found(tmp_path: Path) -> None:
     sorted((tmp_path / "spool").glob("*.log"))[1].unlink()
     with pytest.raises(SpoolDamaged, match="missing"):
         spool(tmp_path)
+
+
+def test_a_missing_first_segment_that_nobody_has_is_found(tmp_path: Path) -> None:
+    first = spool(tmp_path)
+    for number in range(30):
+        write(first, str(number))
+    oldest = min((tmp_path / "spool").glob("*.log"))
+    kept = oldest.read_bytes()
+    oldest.unlink()
+    with pytest.raises(SpoolDamaged, match=r"evidence 1 to \d+ is missing"):
+        spool(tmp_path)
+    oldest.write_bytes(kept)
+    again = spool(tmp_path)
+    again.acknowledge(29)
+    assert spool(tmp_path).acknowledged > 0
