@@ -111,20 +111,21 @@ class Database:
         """
         if not self._unscrubbed:
             return
-        self._unscrubbed = False
+        self._unscrubbed, whole = False, False
         try:
-            self._unscrubbed |= self._scrubbed_in_part()
-        except BaseException:
-            self._unscrubbed = True
-            raise
+            whole = self._scrubbed()
+        finally:
+            # Set, and never cleared here: somebody may have asked anew meanwhile.
+            if not whole:
+                self._unscrubbed = True
 
-    def _scrubbed_in_part(self) -> bool:
-        """Scrub; whether something is left because of who reads an older state."""
+    def _scrubbed(self) -> bool:
+        """Scrub; False when something is left because of who reads an older state."""
         if self._announces:
             outside = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             with outside.connect() as connection:
                 connection.exec_driver_sql("VACUUM")
-            return False
+            return True
         with closing(self._engine.raw_connection()) as connection:
             cursor = connection.cursor()
             cursor.execute("PRAGMA busy_timeout = 0")
@@ -132,7 +133,7 @@ class Database:
                 busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
                 cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
-        return bool(busy)
+        return not busy
 
 
 def open_database(file: Path, url: str | None) -> Engine:

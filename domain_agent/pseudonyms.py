@@ -71,7 +71,7 @@ class PseudonymEndings:
     pseudonyms: PseudonymKeys
     pool: WorkerPool
     events: EventLog
-    told: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set, init=False)
 
     def apply(self, agreements: Iterable[Agreement], now: datetime) -> None:
         """Destroy the keys of agreements that have ended, as far as that can be done now.
@@ -96,3 +96,4 @@ class PseudonymEndings:
             )
             self.told.add(agreement)
         self.pseudonyms.destroy(agreement)
+        self.told.discard(agreement)

@@ -132,6 +132,28 @@ class StoreContract:
             assert purposes.ids(tx) == frozenset()
         assert heads == []
 
+    def test_a_scrub_that_failed_or_was_asked_for_meanwhile_is_done_again(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scrubbed = database._scrubbed
+        turns: list[int] = []
+
+        def scrub() -> bool:
+            turns.append(len(turns))
+            if len(turns) == 1:
+                raise OSError
+            if len(turns) == 2:
+                database.scrub_soon()
+            return scrubbed()
+
+        monkeypatch.setattr(database, "_scrubbed", scrub)
+        database.scrub_soon()
+        with pytest.raises(OSError):
+            database.scrub()
+        for _ in range(4):
+            database.scrub()
+        assert turns == [0, 1, 2]
+
     def test_writers_at_the_same_time_get_revisions_in_the_order_of_their_commits(
         self, database: Database, heads: list[Heads]
     ) -> None:
