@@ -9,6 +9,7 @@ from control_plane.audit import rules
 from mesh.errors import EvidenceInvalid
 from mesh.evidence.cloudevents import decode_kafka
 from mesh.evidence.codec import Recorded
+from mesh.kafka.unpacking import problem_of
 from mesh.names import is_hyphenated, is_name
 
 _MOST_CHARS = 200
@@ -109,6 +110,9 @@ class Known:
 
 def read_arrival(record: TopicRecord) -> tuple[AgentName, Arrival]:
     """Whose event a record brings. Raises EvidenceInvalid when no agent wrote it."""
+    left_out = problem_of(record.headers)
+    if left_out is not None:
+        raise EvidenceInvalid(left_out)
     found = decode_kafka(record.key, record.headers, record.value)
     name = _agent(found.event.source)
     if name is None:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -143,19 +143,41 @@ class Indexer:
         assigned = {one.partition for one in consumer.assignment()}
         self._next = {number: at for number, at in self._next.items() if number in assigned}
         new = assigned - self._next.keys()
-        if new:
-            with self._database.reading() as tx:
-                known = topic_store.positions(tx, self._source.topic)
-            for number in new:
-                self._next[number] = known.get(number)
-                consumer.seek(TopicPartition(self._source.topic, number), known.get(number, 0))
+        # Kafka leads back to the start whoever asks for what a partition does not have.
+        back = {
+            partition.partition
+            for partition, found in polled.items()
+            if found and found[0].offset < (self._next.get(partition.partition) or 0)
+        }
+        if new or back:
+            self._place(consumer, new | back)
         return [
             TopicRecord(r.topic, r.partition, r.offset, r.key, r.headers, r.value)
             for partition, found in polled.items()
-            if partition.partition not in new
+            if partition.partition not in new | back
             for r in found
-            if r.offset >= (self._next[partition.partition] or 0)
         ]
+
+    def _place(self, consumer: KafkaConsumer, numbers: Collection[int]) -> None:
+        """Read partitions on from where the database says; from the start where that is gone."""
+        topic = self._source.topic
+        partitions = {number: TopicPartition(topic, number) for number in numbers}
+        ends = consumer.end_offsets(list(partitions.values()))
+        with self._database.reading() as tx:
+            known = topic_store.positions(tx, topic)
+        for number, partition in partitions.items():
+            end, stored = ends[partition], known.get(number)
+            if stored is not None and end < stored:
+                self._begin_again(number, stored, end)
+                stored = 0
+            self._next[number] = stored
+            consumer.seek(partition, stored or 0)
+
+    def _begin_again(self, number: int, stored: int, end: int) -> None:
+        with self._database.writing() as tx:
+            self._advance(tx, number, stored, 0)
+            place = f"{self._source.topic}/{number}"
+            self._indexing.begin_again(tx, place, stored, end, self._clock())
 
     def _store(self, records: Sequence[TopicRecord]) -> None:
         """Store them all; what can't be, for a reason that no one foresaw, is left out alone."""
@@ -182,13 +204,14 @@ class Indexer:
         moved = {record.partition: record.position + 1 for record in records}
         with self._database.writing() as tx:
             for number, to in moved.items():
-                if not topic_store.advance(tx, self._source.topic, number, self._next[number], to):
-                    raise PositionMoved(
-                        f"another replica reads partition {number} of {self._source.topic}",
-                        server="",
-                    )
+                self._advance(tx, number, self._next[number], to)
             take(tx, records)
         return moved
+
+    def _advance(self, tx: Transaction, number: int, before: int | None, to: int) -> None:
+        topic = self._source.topic
+        if not topic_store.advance(tx, topic, number, before, to):
+            raise PositionMoved(f"another replica reads partition {number} of {topic}", server="")
 
     def _take(self, tx: Transaction, records: Sequence[TopicRecord]) -> None:
         self._indexing.take(tx, records, self._clock())

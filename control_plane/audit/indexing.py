@@ -68,6 +68,17 @@ class Indexing:
         """Leave a record out."""
         _report(tx, None, [record.refused(problem)], now)
 
+    def begin_again(
+        self, tx: Transaction, partition: str, read: int, end: int, now: datetime
+    ) -> None:
+        """Tell that a partition ends before what was read of it; what is known is not repeated."""
+        summary = (
+            f"{partition} was read up to {read} and ends at {end}: the topic was made anew or cut;"
+            " it is read again from its start"
+        )
+        log.error("%s", summary)
+        timeline.record_change(tx, _alarm("evidence.topic_reset", None, summary, now))
+
     def overdue(self, tx: Transaction, now: datetime) -> list[AgentName]:
         """The agents whose missing events were waited for long enough."""
         return [

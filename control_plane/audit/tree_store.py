@@ -1,6 +1,6 @@
 """The logs' tables: how far each agent's log is, and its tree."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -36,6 +36,14 @@ class TileRow(SQLModel, table=True):
     hashes: bytes
     oldest: datetime = Field(sa_column=Column(Instant, nullable=False))
     newest: datetime = Field(sa_column=Column(Instant, nullable=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When the oldest and the newest of some records were stored."""
+
+    oldest: datetime
+    newest: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +142,12 @@ def put_tiles(
     agent: str,
     tiles: Sequence[Tile],
     last: Container[int],
-    now: datetime,
+    stored: Span,
 ) -> None:
-    """Store tiles; the first of each height in `last` was there already, partly full."""
+    """Store tiles; the first of each height in `last` was there already, partly full.
+
+    `stored` is of the records that they have now and had not before.
+    """
     new: list[dict[str, object]] = []
     fuller: list[dict[str, object]] = []
     heights: set[int] = set()
@@ -147,17 +158,40 @@ def put_tiles(
             "height": tile.height,
             "place": tile.index,
             "hashes": tile.hashes,
-            "newest": now,
+            "newest": stored.newest,
         }
         if tile.height in last and tile.height not in heights:
             fuller.append(row)
         else:
-            new.append({**row, "oldest": now})
+            new.append({**row, "oldest": stored.oldest})
         heights.add(tile.height)
     if fuller:
         tx.execute(update(TileRow), fuller)
+        if stored.oldest < stored.newest:
+            _begin_earlier(tx, domain, agent, fuller, stored.oldest)
     if new:
         tx.execute(insert(TileRow), new)
+
+
+def _begin_earlier(
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    tiles: Sequence[Mapping[str, object]],
+    oldest: datetime,
+) -> None:
+    for tile in tiles:
+        tx.execute(
+            update(TileRow)
+            .where(
+                col(TileRow.domain) == domain,
+                col(TileRow.agent) == agent,
+                col(TileRow.height) == tile["height"],
+                col(TileRow.place) == tile["place"],
+                col(TileRow.oldest) > oldest,
+            )
+            .values(oldest=oldest)
+        )
 
 
 def cut(tx: Transaction, domain: str, agent: str, size: int) -> None:

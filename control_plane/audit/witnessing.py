@@ -8,7 +8,7 @@ from control_plane.audit import checkpoint_store, record_store, tree_store
 from control_plane.audit.checkpoint_store import KeptCheckpoint
 from control_plane.audit.heads import Acceptance, Standing, accept_checkpoint
 from control_plane.audit.tiles import TreeDamaged, grown
-from control_plane.audit.tree_store import StoredLog
+from control_plane.audit.tree_store import Span, StoredLog
 from control_plane.database import Transaction
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change
@@ -37,6 +37,17 @@ def grow(
 
     A tree can't go on after records that are missing.
     """
+    _grow(tx, domain, agent, events, now, oldest=now)
+
+
+def _grow(
+    tx: Transaction,
+    domain: str,
+    agent: str,
+    events: Sequence[Recorded],
+    now: datetime,
+    oldest: datetime,
+) -> None:
     log = tree_store.find(tx, domain, agent)
     sequence = events[0].event.sequence
     if sequence > log.size + 1:
@@ -48,7 +59,7 @@ def grow(
         return
     leaves = [leaf_hash(one.record) for one in events]
     last = tree_store.last_tiles(tx, domain, agent, log.size)
-    tree_store.put_tiles(tx, domain, agent, grown(log.size, last, leaves), last, now)
+    tree_store.put_tiles(tx, domain, agent, grown(log.size, last, leaves), last, Span(oldest, now))
     frontier, verified, problem = log.frontier, log.verified_size, ""
     for kept in _pending(tx, log, len(leaves)):
         frontier = frontier.extend(leaves[frontier.size - log.size : kept.size - log.size])
@@ -77,10 +88,11 @@ def catch_up(tx: Transaction, domain: str, agent: str, now: datetime) -> None:
             last += 1
         if not run:
             break
+        times = record_store.stored(tx, domain, agent, last - len(run), last)
         if _is_gap(log.problem, log.size):
             log = replace(log, problem="")
             tree_store.put(tx, log)
-        grow(tx, domain, agent, run, now)
+        _grow(tx, domain, agent, run, now, min(one.time for one in times.values()))
     log = tree_store.find(tx, domain, agent)
     later = record_store.first_after(tx, domain, agent, log.size)
     if later is not None and not log.problem:

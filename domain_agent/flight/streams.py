@@ -55,13 +55,14 @@ class Readings:
     def frames(self, opened: Opened, context: grpc.ServicerContext) -> Iterator[bytes]:
         """The FlightData messages; the receipt goes out before the first."""
         reading, name = opened.reading, (opened.principal, opened.ticket)
-        ended = threading.Event()
+        ended, cancelled = threading.Event(), threading.Event()
 
         def left() -> None:
             if not ended.is_set():
                 self._closer.submit(_end, reading, CLIENT_LEFT)
 
         def cancel() -> None:
+            cancelled.set()
             _end(reading, CANCELLED)
             context.cancel()
 
@@ -77,6 +78,9 @@ class Readings:
             yield schema_frame(opened.schema)
             for batch in reading:
                 yield batch_frame(batch)
+            if cancelled.is_set():
+                # A cut result must not end as a whole one does.
+                context.cancel()
             reason = None
         except (GeneratorExit, grpc.RpcError):
             reason = CLIENT_LEFT

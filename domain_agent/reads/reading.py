@@ -35,16 +35,24 @@ class GovernedReading:
         self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches. Raises a MeshError where the read ends early, after recording why."""
+        """The batches, none after `close`. Raises a MeshError after recording it as the end."""
         try:
             for batch in self._running:
                 self._guard()
-                self._rows += batch.rows
-                self._bytes += len(batch.body)
+                if not self._count(batch.rows, len(batch.body)):
+                    return
                 yield Batch(batch.header, batch.body, batch.rows)
         except MeshError as error:
             self.close(error.reason_id)
             raise
+
+    def _count(self, rows: int, size: int) -> bool:
+        """Add to what the end will say; False once that is said, and nothing may leave any more."""
+        with self._lock:
+            if not self._closed:
+                self._rows += rows
+                self._bytes += size
+            return not self._closed
 
     def close(self, reason: str | None) -> None:
         """Stop the worker and record the end; only the first call counts."""

@@ -138,6 +138,8 @@ def _verify_log(source: _Lines, checked: _Checked, stretch: Stretch) -> Verdict:
         verifier.remark(f"your checkpoint of {size:,} records is outside of it, not compared")
     while verifier.finding is None and verifier.next <= stretch.until:
         _verify_piece(source, manifest, verifier, window)
+    if manifest.selection.before is None:
+        verifier.ends_at_last()
     return verifier.finish()
 
 

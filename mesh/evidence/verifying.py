@@ -135,6 +135,15 @@ class LogVerifier:
             message = f"the agent signed for {size:,} records, and only {until:,} are left"
             self.finding = Finding(Wrong.TRUNCATED, message, self.stretch.name, until + 1, size)
 
+    def ends_at_last(self) -> None:
+        """Find the same by the checkpoints given, where what they cover is not just on its way."""
+        old = [
+            checkpoint.size
+            for checkpoint in self._signed.values()
+            if self._time - checkpoint.time > UNSIGNED_AFTER
+        ]
+        self.ends_before(max(old, default=0))
+
     def record(self, sequence: int, leaf: bytes, record: bytes, line: int | None = None) -> None:
         """Compare a record with its leaf hash, and with its place."""
         if leaf_hash(record) != leaf:

@@ -2,17 +2,23 @@
 
 import io
 import logging
+import secrets
 import zlib
+from collections.abc import Iterable
 
 import lz4.frame  # type: ignore[import-untyped]
 from kafka.record import default_records
 from kafka.record.default_records import DefaultRecordBatch
+from kafka.record.util import encode_varint
 
 log = logging.getLogger(__name__)
 
 # Agents send at most 1 MiB together.
 MOST_BYTES = 8 * 1024 * 1024
 _GZIP = 31
+_NULL = -1
+# Nobody who writes to the topic knows it.
+_LEFT_OUT = f"left-out-{secrets.token_hex(16)}"
 
 
 class _Refused(Exception):
@@ -23,9 +29,17 @@ def bound_unpacking() -> None:
     """Let every consumer of this process leave out, and log, what unpacks to too much.
 
     kafka-python, which is pinned, has no setting for it. A batch in a form that can't be unpacked
-    is left out too, as nothing behind it would ever be read.
+    is left out too, as nothing behind it would ever be read. In its place comes one record, at
+    its last offset, of which `problem_of` says why.
     """
     default_records.DefaultRecordBatch._maybe_uncompress = _maybe_unpack
+
+
+def problem_of(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """Why a batch is left out, when the record with these headers stands for it."""
+    return next(
+        (problem.decode() for name, problem in headers if problem and name == _LEFT_OUT), None
+    )
 
 
 def unpacked(codec: int, data: bytes) -> bytes:
@@ -54,7 +68,25 @@ def _maybe_unpack(batch: DefaultRecordBatch) -> None:
         return
     try:
         records = unpacked(codec, bytes(memoryview(batch._buffer)[batch._pos :]))
-    except _Refused as problem:
-        log.error("the batch at offset %d is left out: %s", batch.base_offset, problem)
-        records, batch._num_records = b"", 0
+    except _Refused as refused:
+        first, last = batch.base_offset, batch.last_offset
+        problem = f"the batch of offsets {first} to {last} is left out: {refused}"
+        log.error("%s", problem)
+        records, batch._num_records = _record(last - first, problem), 1
     batch._buffer, batch._pos = bytearray(records), 0
+
+
+def _record(offset_delta: int, problem: str) -> bytes:
+    """A record without key and value, in the form that batches of version 2 have."""
+    attributes = time_delta = 0
+    body = _varints(attributes, time_delta, offset_delta, _NULL, _NULL, 1)
+    for text in (_LEFT_OUT.encode(), problem.encode()):
+        body += _varints(len(text)) + text
+    return _varints(len(body)) + body
+
+
+def _varints(*numbers: int) -> bytes:
+    found = bytearray()
+    for number in numbers:
+        encode_varint(number, found.append)
+    return bytes(found)

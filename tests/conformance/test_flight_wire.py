@@ -1,7 +1,9 @@
 """The Flight service on the wire: raw gRPC, and pyarrow's Flight client."""
 
 import base64
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pyarrow as pa
@@ -21,7 +23,7 @@ from mesh.arrow import flight_pb2 as flight
 from mesh.arrow import flight_sql_pb2 as sql
 from mesh.arrow.flight_pb2_grpc import FlightServiceStub
 from tests.unit.flight import wire
-from tests.unit.flight.memory import ENDLESS, MemoryReads
+from tests.unit.flight.memory import ENDLESS, MemoryReading, MemoryReads
 from tests.unit.flight.serving import Endpoint, metadata, serving, token
 
 TABLE = pa.table({"id": pa.array(range(1_000), pa.int64()), "carrier": ["AA", "BB"] * 500})
@@ -217,6 +219,29 @@ def test_running_stream_can_be_cancelled_by_its_owner_alone(channel: grpc.Channe
     assert end.value.code() == grpc.StatusCode.CANCELLED
     assert reading.closes == ["cancelled"]
     assert cancelled(channel, ANA, info) == flight.CANCEL_STATUS_NOT_CANCELLABLE
+
+
+def test_a_stream_that_ends_while_it_is_cancelled_does_not_end_as_a_whole_one(
+    channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    close = MemoryReading.close
+
+    def close_slowly(reading: MemoryReading, reason: str | None) -> None:
+        close(reading, reason)
+        if reason != "cancelled":
+            ended.set()
+        assert ended.wait(20)
+
+    monkeypatch.setattr(MemoryReading, "close", close_slowly)
+    info = wire.info(channel, ANA, "SELECT * FROM endless")
+    call = FlightServiceStub(channel).DoGet(info.endpoint[0].ticket, metadata=ANA, timeout=60)
+    next(call)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(cancelled, channel, ANA, info)
+        with pytest.raises(grpc.RpcError) as end:
+            list(call)
+    assert end.value.code() == grpc.StatusCode.CANCELLED
 
 
 def test_ticket_can_be_cancelled_before_it_is_used(channel: grpc.Channel) -> None:

@@ -332,6 +332,21 @@ class IndexingContract:
             (f"bookings-1-{n}", "read.completed") for n in range(1, 5)
         }
 
+    def test_what_waited_for_late_events_is_in_the_window_in_which_it_was_stored(
+        self, database: Database, indexing: Indexing
+    ) -> None:
+        self.witness(database, 600)
+        self.take(database, indexing, *records(*range(1, 250), *range(251, 601)))
+        skipped = NOW + timedelta(seconds=60)
+        assert self.skip(database, indexing, skipped) == [Gap(250, 250)]
+        late = NOW + timedelta(hours=1)
+        assert self.take(database, indexing, *records(250), at=late) == 1
+        assert tree(database) == (600, 600, "")
+        with database.reading() as tx:
+            named = (BOOKINGS.domain, BOOKINGS.agent)
+            assert tree_store.window(tx, *named, None, NOW + timedelta(minutes=30)) == (0, 2)
+            assert tree_store.window(tx, *named, late, None) == (0, 2)
+
     @pytest.mark.parametrize("levels", [33, 200, 983, 5_000])
     def test_a_record_that_nests_deep_is_left_out_alone(
         self, database: Database, indexing: Indexing, levels: int

@@ -1,5 +1,6 @@
 """The control plane's side of Kafka, over a real broker that is killed, left and come back to."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,10 +26,10 @@ from control_plane.database import Database, Transaction, migrate, open_sqlite
 from control_plane.outbox import store as outbox
 from control_plane.outbox.relay import ChangesTopic, Relay
 from control_plane.timeline import store as timeline
-from control_plane.timeline.rules import Change
+from control_plane.timeline.rules import Change, Sight
 from control_plane.vault.vault import Vault
 from domain_agent.control.kafka import KafkaTransport
-from examples.airline.broker import SASL_PASSWORD, SASL_USER, Broker
+from examples.airline.broker import SASL_PASSWORD, SASL_USER, Broker, admin
 from mesh.errors import EvidenceUnavailable
 from mesh.evidence.canonical import canonical
 from mesh.evidence.checkpoints import Checkpoint, sign_checkpoint
@@ -252,7 +253,56 @@ def test_a_batch_that_unpacks_to_much_is_left_out_alone(stage: Stage) -> None:
     with stage.indexing():
         stage.await_stored(BOOKINGS, 9)
     with stage.database().reading() as tx:
-        assert topic_store.refused(tx) == []
+        problems = [one.problem for one in topic_store.refused(tx)]
+    assert problems == [
+        f"the batch of offsets {at} to {at} is left out: it unpacks to more than 8,388,608 bytes"
+        for at in (5, 6)
+    ]
+
+
+def test_a_batch_in_a_form_that_agents_do_not_use_is_noted_once(stage: Stage) -> None:
+    stage.send(BOOKINGS, 1, 5)
+    again = KafkaProducer(
+        bootstrap_servers=stage.broker.address, compression_type="zstd", linger_ms=200
+    )
+    for record in records(BOOKINGS, 6, 8):
+        key, headers, value = record_to_kafka(record)
+        again.send(stage.topic, value, key, headers)
+    again.close()
+    stage.send(BOOKINGS, 6, 9)
+    with stage.indexing():
+        stage.await_stored(BOOKINGS, 9)
+    with stage.database().reading() as tx:
+        ((position, problem),) = [(one.position, one.problem) for one in topic_store.refused(tx)]
+    assert position == 7
+    assert problem == "the batch of offsets 5 to 7 is left out: codec 4 is none that agents use"
+
+
+@pytest.mark.parametrize("meanwhile", ["reads on", "is stopped"])
+def test_a_topic_that_is_made_anew_is_read_from_its_start(stage: Stage, meanwhile: str) -> None:
+    stage.send(BOOKINGS, 1, 20)
+    with contextlib.ExitStack() as running:
+        running.enter_context(stage.indexing())
+        stage.await_stored(BOOKINGS, 20)
+        if meanwhile == "is stopped":
+            running.close()
+        make_anew(stage)
+        stage.send(BOOKINGS, 19, 24)
+        with stage.indexing() if meanwhile == "is stopped" else contextlib.nullcontext():
+            stage.await_stored(BOOKINGS, 24)
+    with stage.database().reading() as tx:
+        told = timeline.arrived(tx, Sight(True, frozenset(), ""), 0, 100)
+    changes = [one.action for one in told if one.kind == "change"]
+    assert changes == ["evidence.topic_reset"]
+
+
+def make_anew(stage: Stage) -> None:
+    with admin(stage.broker.address) as client:
+        client.delete_topics([stage.topic])
+        wait_until(lambda: stage.topic not in client.list_topics(), "the topic is gone")
+        client.create_topics(
+            {stage.topic: {"num_partitions": 3, "replication_factor": 1}}, wait_for_metadata=True
+        )
 
 
 def test_a_topic_that_only_claims_to_have_a_log_costs_none_of_it(stage: Stage) -> None:

@@ -163,6 +163,25 @@ def test_records_that_nobody_signed_for_are_told_when_they_are_old() -> None:
 FLEET_NOTE_OF_NOTHING = BOOKINGS.note(0)
 
 
+def test_a_log_is_shorter_than_what_its_agent_signed_for_long_ago() -> None:
+    shorter = replace(BOOKINGS, records=BOOKINGS.records[:10])
+
+    def lines(later: timedelta, selection: Selection) -> list[bytes]:
+        notes = [BOOKINGS.note(size) for size in (10, 12)]
+        made = export([shorter], SHAPE, [stretch(shorter, SHAPE, *notes)], selection)
+        moved = replace(read_manifest(made[0][:-1]), time=BASE + later)
+        return [manifest_line(moved, CONTROL.sign) + b"\n", *made[1:]]
+
+    on_its_way = verify_export(lines(timedelta(minutes=1), Selection()))
+    assert on_its_way.first is None
+    assert "signed for 12 records, and 10 are here" in " ".join(on_its_way.logs[0].remarks)
+    later = UNSIGNED_AFTER + timedelta(minutes=1)
+    gone = found(lines(later, Selection()))
+    assert (gone.wrong, gone.first, gone.last) == (Wrong.TRUNCATED, 11, 12)
+    window = Selection(before=BASE + timedelta(minutes=1))
+    assert verify_export(lines(later, window)).first is None
+
+
 def test_a_log_is_shorter_than_what_the_auditor_saw_before() -> None:
     shorter = replace(BOOKINGS, records=BOOKINGS.records[:8])
     lines = export([shorter], SHAPE)

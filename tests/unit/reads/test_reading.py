@@ -93,6 +93,16 @@ def test_a_second_close_changes_nothing(tmp_path: Path) -> None:
     assert [event.type.state for event in scene.events()] == ["started", "aborted"]
 
 
+def test_what_comes_after_the_end_was_recorded_is_not_handed_out(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, Running([3, 4, 5]))
+    batches = iter(scene.reading)
+    assert next(batches).rows == 3
+    scene.reading.close("cancelled")
+    assert list(batches) == []
+    end = scene.events()[-1]
+    assert (end.data["rows"], end.data["reason"]) == (3, "cancelled")
+
+
 def test_a_revocation_stops_before_the_next_batch(tmp_path: Path) -> None:
     scene = Scene(tmp_path, Running([3, 4, 5]), revoke_after=1)
     handed: list[int] = []
