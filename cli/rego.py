@@ -1,10 +1,6 @@
-"""Rego modules of a folder on the embedded engine, and the sentences in their METADATA."""
+"""Rego modules of a folder on the embedded engine."""
 
-import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import yaml
 
 from cli.opa import PolicyProblem, TestResult
 from mesh import errors
@@ -12,8 +8,6 @@ from mesh.decisions.modules import TEST_SUFFIX
 from mesh.decisions.policy import Policy
 from mesh.decisions.regopy_engine import RegopyEngine
 from mesh.decisions.testing import run_tests
-
-_METADATA = re.compile(r"^# METADATA\n((?:#.*\n)+)", re.MULTILINE)
 
 
 def check_embedded(folder: Path) -> list[PolicyProblem]:
@@ -36,24 +30,6 @@ def run_embedded(folder: Path) -> list[TestResult]:
         )
         for outcome in run_tests(Policy(_modules(folder, with_tests=True)))
     ]
-
-
-def sentences(texts: Iterable[str]) -> Mapping[str, str]:
-    """What the rules say of themselves: METADATA's description by its title."""
-    found: dict[str, str] = {}
-    for text in texts:
-        for block in _METADATA.finditer(text):
-            stated = _yaml("\n".join(line[1:] for line in block[1].splitlines()))
-            if isinstance(stated, dict) and isinstance(stated.get("description"), str):
-                found[str(stated.get("title"))] = " ".join(str(stated["description"]).split())
-    return found
-
-
-def _yaml(text: str) -> object:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return None
 
 
 def _modules(folder: Path, *, with_tests: bool) -> dict[str, str]:

@@ -11,9 +11,9 @@ from cli.output import Detail, Listing, Section
 from cli.reasons import reason_records
 from cli.receipts import Ending, Receipt, StoredDecision, read_receipt
 from cli.recheck import Verdict, fetch_policy, policies_of, verdict
-from cli.rego import sentences
 from cli.session import Session, pass_session
 from mesh import errors
+from mesh.decisions.metadata import sentences
 from mesh.decisions.policy import Policy
 from mesh.evidence.events import agent_source
 from mesh.v1 import audit_pb2

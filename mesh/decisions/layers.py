@@ -6,9 +6,17 @@ requirement whose rule fails or is undefined still denies.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from mesh.decisions.modules import TEST_SUFFIX, at, check_data, code, package_of
+from mesh.decisions.modules import (
+    TEST_SUFFIX,
+    Problem,
+    code,
+    data_problems,
+    package_of,
+    package_span,
+    problem_at,
+)
 from mesh.decisions.policy import Policy
 from mesh.errors import PolicyInvalid
 
@@ -34,7 +42,8 @@ def with_declarations(modules: Mapping[str, str]) -> Policy:
 def check_layers(policy: Policy) -> None:
     """Raise PolicyInvalid unless every module stays in its layer and all is declared."""
     for path, text in policy.modules.items():
-        _check_place(path, text)
+        for problem in layer_problems(path, text):
+            raise PolicyInvalid(str(problem))
     if policy.modules.get(DECLARED_PATH) != _declared(policy.modules):
         raise PolicyInvalid(
             f"{DECLARED_PATH} does not list what the layers require; it is made from their "
@@ -44,40 +53,52 @@ def check_layers(policy: Policy) -> None:
 
 def required(path: str, text: str) -> list[str]:
     """The ids of the requirements that a layer's module states. Raises PolicyInvalid."""
-    layer = path.partition("/")[0]
-    ids = set()
+    for problem in _requirement_problems(path, text):
+        raise PolicyInvalid(str(problem))
+    return sorted({id_ for _, id_ in requirements(text)})
+
+
+def requirements(text: str) -> Iterator[tuple[int, str]]:
+    """Where requirements are stated by name, and their ids."""
     for match in _REQUIRE.finditer(code(text)):
-        if match.group(1) is None:
-            raise PolicyInvalid(
-                f"{at(path, text, match.start())}: write each requirement as "
-                f'`require["{layer}.some_id"] if ...`'
-            )
-        id_ = text[match.start(1) : match.end(1)]
-        if _ID.fullmatch(id_) is None or not id_.startswith(f"{layer}."):
-            raise PolicyInvalid(
-                f"{at(path, text, match.start())}: a requirement of this layer is named "
-                f"`{layer}.<lower_case>`; found {id_!r}"
-            )
-        ids.add(id_)
-    return sorted(ids)
+        if match.group(1) is not None:
+            yield match.start(), text[match.start(1) : match.end(1)]
 
 
-def _check_place(path: str, text: str) -> None:
+def layer_problems(path: str, text: str) -> Iterator[Problem]:
+    """What in a module is not of its layer."""
     package = package_of(path, text)
-    check_data(path, text)
+    yield from data_problems(path, text)
     layer = path.partition("/")[0]
     if layer in LAYERS:
-        if package != f"mesh.{layer}" and not package.startswith(f"mesh.{layer}."):
-            raise PolicyInvalid(f"{path}: its package is `mesh.{layer}`; found `{package}`")
+        own = f"mesh.{layer}_test" if path.endswith(TEST_SUFFIX) else f"mesh.{layer}"
+        if package not in {own, f"mesh.{layer}"} and not package.startswith(f"mesh.{layer}."):
+            start, _ = package_span(path, text)
+            message = f"its package is `mesh.{layer}`; found `{package}`"
+            yield problem_at(path, text, start, message)
+        if not path.endswith(TEST_SUFFIX):
+            yield from _requirement_problems(path, text)
         for match in _SET.finditer(code(text)):
-            raise PolicyInvalid(
-                f"{at(path, text, match.start())}: a layer states {match.group(1)} as "
-                f"`{match.group(1)} contains ... if ...`"
-            )
+            message = f"a layer states {match.group(1)} as `{match.group(1)} contains ... if ...`"
+            yield problem_at(path, text, match.start(), message)
     elif layer != "library" and path != DECLARED_PATH:
-        raise PolicyInvalid(
-            f"{path} belongs to no layer: modules live in library/, {LAYERS[0]}/ or {LAYERS[1]}/"
+        yield Problem(
+            path,
+            1,
+            f"it belongs to no layer: modules live in library/, {LAYERS[0]}/ or {LAYERS[1]}/",
         )
+
+
+def _requirement_problems(path: str, text: str) -> Iterator[Problem]:
+    layer = path.partition("/")[0]
+    for match in _REQUIRE.finditer(code(text)):
+        if match.group(1) is None:
+            message = f'write each requirement as `require["{layer}.some_id"] if ...`'
+            yield problem_at(path, text, match.start(), message)
+    for position, id_ in requirements(text):
+        if _ID.fullmatch(id_) is None or not id_.startswith(f"{layer}."):
+            message = f"a requirement of this layer is named `{layer}.<lower_case>`; found {id_!r}"
+            yield problem_at(path, text, position, message)
 
 
 def _declared(modules: Mapping[str, str]) -> str | None:

@@ -5,6 +5,7 @@ Text inside strings and comments is blanked first, so that only code is looked a
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mesh.decisions.policy import Policy
 from mesh.errors import PolicyInvalid
@@ -18,6 +19,18 @@ _VALID_UNTIL = re.compile(r"^valid_until\b", re.MULTILINE)
 _WITH_INPUT = re.compile(r"\bwith[ \t]+input[ \t]+as\b")
 
 TEST_SUFFIX = "_test.rego"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """What is wrong with a module, and where; lines count from 1."""
+
+    path: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.message}"
 
 
 def code(text: str) -> str:
@@ -72,17 +85,26 @@ def names_data(text: str) -> Iterator[tuple[int, str]]:
 
 def check_data(path: str, text: str) -> None:
     """Raise PolicyInvalid when a module may look at other data than its own policy's."""
+    for problem in data_problems(path, text):
+        raise PolicyInvalid(str(problem))
+
+
+def data_problems(path: str, text: str) -> Iterator[Problem]:
+    """Every reference to other data than the policy's own."""
     for position, name in names_data(text):
         if name != "mesh":
-            raise PolicyInvalid(
-                f"{at(path, text, position)}: policies read the input and `data.mesh.`..., "
-                "nothing else, so that decisions can be recomputed"
+            yield problem_at(
+                path,
+                text,
+                position,
+                "policies read the input and `data.mesh.`..., nothing else, so that decisions can "
+                "be recomputed",
             )
 
 
-def at(path: str, text: str, position: int) -> str:
-    """`path:line` of a position."""
-    return f"{path}:{text.count(chr(10), 0, position) + 1}"
+def problem_at(path: str, text: str, position: int, message: str) -> Problem:
+    """A problem at a position of a module's text."""
+    return Problem(path, text.count("\n", 0, position) + 1, message)
 
 
 def turns_by_itself(policy: Policy) -> bool:

@@ -23,7 +23,12 @@ limits := smallest(caps)
 
 smallest(found) := {} if count(found) == 0
 
-smallest(found) := {"rows": min({cap.rows | some cap in found})} if count(found) > 0
+# Compared by hand: rego-cpp's min, max and sort compare numbers as texts.
+smallest(found) := {"rows": least} if {
+	some cap in found
+	least := cap.rows
+	every other in found { least <= other.rows }
+}
 
 sound if {
 	count(met - declared) == 0

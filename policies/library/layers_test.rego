@@ -15,7 +15,7 @@ test_absent_layers_are_sound_and_state_nothing if {
 	layers.valid_until == set()
 }
 
-test_the_smallest_limit_wins if layers.smallest({{"rows": 20}, {"rows": 10}}) == {"rows": 10}
+test_the_smallest_limit_wins if layers.smallest({{"rows": 1000}, {"rows": 9}}) == {"rows": 9}
 
 test_a_mask_names_its_class_mask_and_rule if {
 	layers.are_masks({{"rule": "domain.a", "class": "c0", "mask": "null"}}, {"c0"})

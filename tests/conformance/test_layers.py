@@ -114,9 +114,9 @@ masks contains {"rule": "organisation.all", "class": class.id, "mask": "constant
 
 rows contains {"rule": "organisation.jfk", "filter": {"column": "a", "op": "eq", "value": 1}}
 
-limits contains {"rows": 50}
+limits contains {"rows": 1000}
 
-limits contains {"rows": 20}
+limits contains {"rows": 9}
 
 valid_until contains "2026-11-25T00:00:00Z"
 """,
@@ -139,7 +139,7 @@ valid_until contains "2026-11-25T00:00:00Z"
         {"rule": "library.role", "filter": {"column": "b", "op": "is_null", "value": False}},
         {"rule": "organisation.jfk", "filter": {"column": "a", "op": "eq", "value": 1}},
     ]
-    assert made["limits"] == {"rows": 20}
+    assert made["limits"] == {"rows": 9}
     assert made["valid_until"] == "2026-11-25T00:00:00Z"
 
 

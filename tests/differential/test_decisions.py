@@ -42,7 +42,7 @@ rows contains {"rule": "organisation.eu", "filter": filter} if {
 
 limits contains {"rows": 1000}
 
-limits contains {"rows": 10} if "trainees" in input.subject.teams
+limits contains {"rows": 9} if "trainees" in input.subject.teams
 
 valid_until contains "2026-11-25T00:00:00Z" if input.now < "2026-11-25T00:00:00Z"
 """
@@ -87,7 +87,7 @@ def stated(document: dict[str, Any]) -> Stated:
         ]
         if document["purpose"] != "crew-planning"
         else [],
-        limits=[1000] + ([10] if "trainees" in document["subject"]["teams"] else []),
+        limits=[1000] + ([9] if "trainees" in document["subject"]["teams"] else []),
         valid_until=["2026-11-25T00:00:00Z"] if document["now"] < "2026-11-25T00:00:00Z" else [],
     )
 
@@ -306,7 +306,7 @@ def test_the_inputs_reach_every_reason_and_every_mask() -> None:
         "domain.known_agent",
         "library.role",
         "organisation.eu",
-        "limit 10",
+        "limit 9",
         "limit 1000",
         *MILDEST_FIRST,
     }

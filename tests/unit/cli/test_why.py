@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from cli.rego import sentences
 from mesh import errors
+from mesh.decisions.metadata import sentences
 from mesh.decisions.policy import Policy
 from mesh.v1 import audit_pb2
 from tests.unit.cli import evidence

@@ -265,3 +265,22 @@ def test_a_layer_without_declarations_is_refused() -> None:
 
     with pytest.raises(PolicyInvalid, match=r"declared\.rego"):
         decider(Answering(), Policy(modules))
+
+
+@pytest.mark.parametrize("text", ['say "hi"', "a\\b", "a\nb", "\x00", "\x1f"])
+def test_texts_that_engines_match_differently_deny(text: str) -> None:
+    engine = Answering()
+    decider = Decider(engine)
+    decider.load(library_policy())
+    odd = asked(subject={"kind": "user", "id": "ana", "teams": [text]})
+    assert decider.decide(odd).decision.reasons == ("policy.error",)
+    assert engine.evaluations == 0
+
+
+def test_a_row_filter_may_have_any_text_as_policies_hand_it_on_unread() -> None:
+    decider = Decider(Answering())
+    decider.load(library_policy())
+    agreement = reading()["agreement"]
+    assert isinstance(agreement, Mapping)
+    filter_ = {"column": "origin", "op": "eq", "value": 'say "hi"\n'}
+    assert decider.decide(asked(agreement={**agreement, "row_filter": filter_})).decision.allow

@@ -25,6 +25,7 @@ def test_the_librarys_tests_pass_on_the_embedded_engine() -> None:
     assert len(found) >= 42
     assert {outcome.name.split(".")[1] for outcome in found} == {
         "access_test",
+        "clock_test",
         "layers_test",
         "masks_test",
     }
