@@ -82,6 +82,15 @@ class Client:
         except grpc.RpcError as error:
             raise from_rpc_error(error, self._server) from error
 
+    def send(self, method: "grpc.StreamUnaryMultiCallable[Q, A]", requests: Iterable[Q]) -> A:
+        """One answer to all that is sent, or the error that the server raised."""
+        try:
+            return method(
+                iter(requests), timeout=self._connection.timeout, metadata=self._metadata()
+            )
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self._server) from error
+
     def stream(self, method: "grpc.UnaryStreamMultiCallable[Q, A]", request: Q) -> Iterator[A]:
         """Answers as they arrive, without a deadline; closing it cancels the call."""
         answers = method(request, metadata=self._metadata())

@@ -28,7 +28,7 @@ COMMANDS = {
     "access": Lazy("cli.access:access", "Ask for access, decide on it, end it."),
     "query": Lazy("cli.query:query", "Read governed data with SQL."),
     "why": Lazy("cli.why:why", "Explain a read from its receipt, and decide it anew."),
-    "policy": Lazy("cli.policy:policy", "Check and test policies; show the active one."),
+    "policy": Lazy("cli.policy:policy", "Check, push and activate policies."),
     "audit": Lazy("cli.audit:audit", "Who read what, and who changed what."),
     "erasure": Lazy("cli.erasure:erasure", "Make evidence about a person unreadable for ever."),
     "agent": Lazy("cli.agent:agent", "The agents of the domains, and how they are."),

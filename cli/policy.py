@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cli.commands import MeshGroup
+from cli.commands import Lazy, MeshGroup
 from cli.flags import Format
 from cli.opa import PolicyProblem, TestResult, find_opa
 from cli.output import Detail, Listing, Section
@@ -20,17 +20,30 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 INSTALL_OPA = "Put `opa` on the PATH for the whole check."
 
 
+COMMANDS = {
+    "push": Lazy("cli.policy_push:push", "Check a layer's modules and keep them as a revision."),
+    "list": Lazy("cli.policy_push:list_revisions", "List what was pushed, newest first."),
+    "diff": Lazy("cli.policy_push:diff", "Compare a revision with what is in force."),
+    "activate": Lazy("cli.policy_force:activate", "Put a revision in force, for some or all."),
+    "rollback": Lazy("cli.policy_force:rollback", "Put in force what was before."),
+    "log": Lazy("cli.policy_force:log", "Show what was put in force, by whom and when."),
+    "status": Lazy("cli.policy_force:status", "Show which agents decide with what."),
+}
+
+
 @click.group(
     cls=MeshGroup,
-    help="Check and test policies; show the active one.",
+    help="Check, push and activate policies; see what is in force, and where.",
     examples="""
     mesh policy check policies
-    mesh policy test policies
-    mesh policy show library/access.rego
+    mesh policy push policies/organisation --layer organisation
+    mesh policy activate 57 --wait 10
+    mesh policy status
     """,
+    lazy=COMMANDS,
 )
 def policy() -> None:
-    """Check and test policies; show the active one."""
+    """Check, push and activate policies; see what is in force, and where."""
 
 
 @policy.command(

@@ -19,6 +19,7 @@ from control_plane.agents import store as agents
 from control_plane.agents.feed import Feed, Publisher
 from control_plane.agents.keys import TrustedTokenKeys
 from control_plane.agents.service import AgentService
+from control_plane.agents.standing import standings
 from control_plane.agents.sync import SyncParts, SyncSession
 from control_plane.agreements.service import AgreementService
 from control_plane.audit.reporting import EvidenceReports
@@ -33,8 +34,9 @@ from control_plane.identity.keys import KeyRing, open_key_ring
 from control_plane.identity.service import IdentityService
 from control_plane.logs.service import LogService
 from control_plane.notices import Heads, Notices
+from control_plane.policies.checks import LayerChecks
 from control_plane.policies.library import shipped
-from control_plane.policies.service import PolicyService
+from control_plane.policies.service import PolicyParts, PolicyService
 from control_plane.postgres import listen
 from control_plane.purposes.service import PurposeService
 from control_plane.replicas.presence import BEAT_SECONDS, Presence
@@ -195,8 +197,16 @@ class ControlPlane:
     ) -> _Steps:
         settings = self._settings
         clock, new_id = self._sources.clock, self._sources.new_id
-        policies = PolicyService(database)
-        policies.activate_shipped(shipped("library"), clock())
+        library = shipped("library")
+        policies = PolicyService(
+            PolicyParts(
+                database=database,
+                checks=LayerChecks(library),
+                fleet=lambda tx: standings(tx, clock()),
+                clock=clock,
+            )
+        )
+        policies.activate_shipped(library)
         agreements = AgreementService(database, agents.enforced, clock, new_id)
         sync = SyncParts(
             database=database,

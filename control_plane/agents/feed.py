@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from google.protobuf.message import Message
@@ -17,6 +17,7 @@ from control_plane.policies import store as policies
 from control_plane.purposes import store as purposes
 from control_plane.purposes.wire import purpose_to_proto
 from control_plane.timeline import store as timeline
+from mesh.decisions.policy import Policy
 from mesh.snapshots.entries import MAX_PART_BYTES, difference, entries_digest, parts
 from mesh.snapshots.envelope import sign
 from mesh.v1 import agents_pb2
@@ -38,8 +39,20 @@ class Snapshot:
     digest: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A domain's snapshots, which miss no change up to `checked`.
+
+    Agents with a policy of their own, while one is tried, have a snapshot of their own.
+    """
+
+    checked: int
+    common: Snapshot
+    own: Mapping[str, Snapshot]
+
+
 class Feed:
-    """The newest snapshot of each domain, built in `threads`. Belongs to one event loop."""
+    """The newest snapshots of each domain, built in `threads`. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -52,28 +65,43 @@ class Feed:
         self._keys = keys
         self._threads = threads
         self._clock = clock
-        self._newest: dict[str, tuple[int, Snapshot]] = {}
+        self._newest: dict[str, _Known] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def snapshot(self, domain: str, known_revision: int) -> Snapshot:
-        """The domain's snapshot, which misses no change up to `known_revision`."""
+    async def snapshot(self, domain: str, agent: str, known_revision: int) -> Snapshot:
+        """What an agent of the domain must know; it misses no change up to `known_revision`."""
         async with self._locks[domain]:
             known = self._newest.get(domain)
-            if known is None or known[0] < known_revision:
-                newest = None if known is None else known[1]
+            if known is None or known.checked < known_revision:
                 run = asyncio.get_running_loop().run_in_executor
-                known = await run(self._threads, self._refresh, domain, newest)
+                known = await run(self._threads, self._refresh, domain, known)
                 self._newest[domain] = known
-            return known[1]
+            return known.own.get(f"{domain}/{agent}", known.common)
 
-    def _refresh(self, domain: str, newest: Snapshot | None) -> tuple[int, Snapshot]:
+    def _refresh(self, domain: str, before: _Known | None) -> _Known:
         with self._database.reading() as tx:
             checked = timeline.heads(tx).revision
             revision = timeline.distributed_revision(tx, domain)
-            if newest is not None and newest.revision == revision:
-                return checked, newest
+            if before is not None and before.common.revision == revision:
+                return replace(before, checked=checked)
             entries = _entries(tx, domain, self._clock(), self._keys)
-        return checked, Snapshot(domain, revision, entries, entries_digest(entries))
+            staged = sorted(policies.staged_agents(tx, domain))
+            snapshots = {
+                agent: _snapshot(domain, revision, entries, policies.in_force(tx, domain, agent))
+                for agent in ["", *staged]
+            }
+        return _Known(checked, snapshots.pop(""), snapshots)
+
+
+def _snapshot(
+    domain: str, revision: int, entries: Mapping[str, bytes], policy: Policy | None
+) -> Snapshot:
+    modules = {} if policy is None else policy.modules
+    whole = {
+        **entries,
+        **{f"policy/{path}": text.encode() for path, text in modules.items()},
+    }
+    return Snapshot(domain, revision, whole, entries_digest(whole))
 
 
 class Publisher:
@@ -147,10 +175,6 @@ def _entries(tx: Transaction, domain: str, now: datetime, keys: KeyRing) -> dict
         entries[f"agreement/{agreement.id}"] = _bytes(enforceable_to_proto(agreement))
     for purpose in purposes.page(tx, ""):
         entries[f"purpose/{purpose.id}"] = _bytes(purpose_to_proto(purpose))
-    active = policies.active(tx)
-    if active is not None:
-        for path, text in active.policy.modules.items():
-            entries[f"policy/{path}"] = text.encode()
     for key in trusted_keys(keys):
         entries[f"key/{key.id}"] = _bytes(key)
     return entries

@@ -197,6 +197,17 @@ def enforced(tx: Transaction, domain: str, revision: int) -> datetime | None:
     ).one()
 
 
+def enforced_by(tx: Transaction, domain: str, agent: str, revision: int) -> datetime | None:
+    """When an agent acknowledged a revision or a later one."""
+    return tx.exec(
+        select(func.min(AcknowledgementRow.time)).where(
+            col(AcknowledgementRow.domain) == domain,
+            col(AcknowledgementRow.agent) == agent,
+            col(AcknowledgementRow.revision) >= revision,
+        )
+    ).one()
+
+
 _NO_SESSION = {"session": None, "session_replica": None, "session_until": None}
 
 

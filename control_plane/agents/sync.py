@@ -88,7 +88,9 @@ class SyncSession:
         while True:
             self._parts.notices.check_open()
             change = self._parts.notices.next_change()
-            snapshot = await self._parts.feed.snapshot(self._domain, self._parts.notices.revision)
+            snapshot = await self._parts.feed.snapshot(
+                self._domain, self._agent, self._parts.notices.revision
+            )
             if self._latest is None and acknowledged > snapshot.revision:
                 raise AgentRevisionStale(
                     f"the agent acknowledged revision {acknowledged}, this control plane is at"

@@ -30,7 +30,7 @@ class StatusService(status_pb2_grpc.StatusServiceServicer):
         """Counts of what there is, and whether the agents are where they should be."""
         now = self._clock()
         with self._database.reading() as tx:
-            active = policies.active(tx)
+            in_force = policies.in_force(tx, "")
             enrolled = agents.page(tx, "", "", now, None)
             targets = {
                 domain: timeline.distributed_revision(tx, domain)
@@ -44,7 +44,7 @@ class StatusService(status_pb2_grpc.StatusServiceServicer):
             return status_pb2.GetStatusResponse(
                 version=self._version,
                 revision=timeline.heads(tx).revision,
-                policy_digest="" if active is None else active.policy.digest,
+                policy_digest="" if in_force is None else in_force.digest,
                 start_time=to_timestamp(self._started),
                 products=contracts.count_products(tx),
                 active_agreements=agreements.count_active(tx, now),

@@ -7,6 +7,7 @@ from mesh.errors.kinds import (
     Invalid,
     NotFound,
     Precondition,
+    Stale,
 )
 
 
@@ -176,6 +177,36 @@ class PolicyInvalid(Invalid):
     """The policy does not compile or breaks a rule for policies."""
 
     reason = "policy.invalid"
+
+
+class PolicySuperseded(Stale):
+    """Another revision of the policy is in force than the request was made for."""
+
+    reason = "policy.superseded"
+
+
+class PolicyUnchecked(Precondition):
+    """A revision of a policy was not checked whole, and the control plane demands that."""
+
+    reason = "policy.unchecked"
+
+
+class PolicySecondPerson(Denied):
+    """Who pushed a policy of the organisation may not activate it."""
+
+    reason = "policy.second_person"
+
+
+class PolicyUnrehearsed(Precondition):
+    """Not every agent has rehearsed the revision against what is in force."""
+
+    reason = "policy.unrehearsed"
+
+
+class PolicyExposes(Precondition):
+    """The revision would show somebody more than before, and nobody accepted that."""
+
+    reason = "policy.exposes"
 
 
 class DutyMissing(Denied):

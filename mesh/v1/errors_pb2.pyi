@@ -190,6 +190,16 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
     ERROR_REASON_STATE_TAKEN: _ErrorReason.ValueType  # 83
     """Another agent uses this state folder; each needs one of its own."""
+    ERROR_REASON_POLICY_SUPERSEDED: _ErrorReason.ValueType  # 120
+    """Another revision of the policy is in force than the request was made for. Metadata: layer, active."""
+    ERROR_REASON_POLICY_UNCHECKED: _ErrorReason.ValueType  # 121
+    """A revision of a policy was not checked whole, and the control plane demands that. Metadata: revision, checks."""
+    ERROR_REASON_POLICY_SECOND_PERSON: _ErrorReason.ValueType  # 122
+    """Who pushed a policy of the organisation may not activate it. Metadata: revision."""
+    ERROR_REASON_POLICY_UNREHEARSED: _ErrorReason.ValueType  # 123
+    """Not every agent has rehearsed the revision against what is in force. Metadata: revision, agents."""
+    ERROR_REASON_POLICY_EXPOSES: _ErrorReason.ValueType  # 124
+    """The revision would show somebody more than before, and nobody accepted that. Metadata: revision, findings."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -365,3 +375,13 @@ ERROR_REASON_EVIDENCE_UNSIGNED: ErrorReason.ValueType  # 82
 """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
 ERROR_REASON_STATE_TAKEN: ErrorReason.ValueType  # 83
 """Another agent uses this state folder; each needs one of its own."""
+ERROR_REASON_POLICY_SUPERSEDED: ErrorReason.ValueType  # 120
+"""Another revision of the policy is in force than the request was made for. Metadata: layer, active."""
+ERROR_REASON_POLICY_UNCHECKED: ErrorReason.ValueType  # 121
+"""A revision of a policy was not checked whole, and the control plane demands that. Metadata: revision, checks."""
+ERROR_REASON_POLICY_SECOND_PERSON: ErrorReason.ValueType  # 122
+"""Who pushed a policy of the organisation may not activate it. Metadata: revision."""
+ERROR_REASON_POLICY_UNREHEARSED: ErrorReason.ValueType  # 123
+"""Not every agent has rehearsed the revision against what is in force. Metadata: revision, agents."""
+ERROR_REASON_POLICY_EXPOSES: ErrorReason.ValueType  # 124
+"""The revision would show somebody more than before, and nobody accepted that. Metadata: revision, findings."""

@@ -22,28 +22,71 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mesh/v1/policies.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x01\n\x06Policy\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x31\n\ractivate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x07modules\x18\x04 \x03(\x0b\x32\x15.mesh.v1.PolicyModule\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x08\"H\n\x0cPolicyModule\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\"\"\n\x10GetPolicyRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"4\n\x11GetPolicyResponse\x12\x1f\n\x06policy\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Policy\"6\n\x16GetPolicyModuleRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\"@\n\x17GetPolicyModuleResponse\x12%\n\x06module\x18\x01 \x01(\x0b\x32\x15.mesh.v1.PolicyModule2\xa9\x01\n\rPolicyService\x12\x42\n\tGetPolicy\x12\x19.mesh.v1.GetPolicyRequest\x1a\x1a.mesh.v1.GetPolicyResponse\x12T\n\x0fGetPolicyModule\x12\x1f.mesh.v1.GetPolicyModuleRequest\x1a .mesh.v1.GetPolicyModuleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mesh/v1/policies.proto\x12\x07mesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x01\n\x06Policy\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x31\n\ractivate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x07modules\x18\x04 \x03(\x0b\x32\x15.mesh.v1.PolicyModule\x12\x0e\n\x06\x61\x63tive\x18\x05 \x01(\x08\"H\n\x0cPolicyModule\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04text\x18\x04 \x01(\t\"2\n\x10GetPolicyRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\"4\n\x11GetPolicyResponse\x12\x1f\n\x06policy\x18\x01 \x01(\x0b\x32\x0f.mesh.v1.Policy\"6\n\x16GetPolicyModuleRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\"@\n\x17GetPolicyModuleResponse\x12%\n\x06module\x18\x01 \x01(\x0b\x32\x15.mesh.v1.PolicyModule\",\n\x0bPolicyCheck\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\"K\n\rPolicyProblem\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04line\x18\x03 \x01(\x05\x12\x0f\n\x07message\x18\x04 \x01(\t\"\xf7\x01\n\x0ePolicyRevision\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\r\n\x05layer\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12-\n\tpush_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63ommit\x18\x06 \x01(\t\x12\r\n\x05\x64irty\x18\x07 \x01(\x08\x12\x0f\n\x07message\x18\x08 \x01(\t\x12\x10\n\x08\x62\x61sed_on\x18\t \x01(\x03\x12$\n\x06\x63hecks\x18\n \x03(\x0b\x32\x14.mesh.v1.PolicyCheck\x12\r\n\x05state\x18\x0b \x01(\t\"t\n\x11PushPolicyRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.mesh.v1.PushPolicyHeaderH\x00\x12\'\n\x06module\x18\x02 \x01(\x0b\x32\x15.mesh.v1.PolicyModuleH\x00\x42\t\n\x07message\"s\n\x10PushPolicyHeader\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x03 \x01(\t\x12\r\n\x05\x64irty\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x12\x0f\n\x07modules\x18\x06 \x01(\x05\"i\n\x12PushPolicyResponse\x12)\n\x08revision\x18\x01 \x01(\x0b\x32\x17.mesh.v1.PolicyRevision\x12(\n\x08problems\x18\x02 \x03(\x0b\x32\x16.mesh.v1.PolicyProblem\"R\n\x1aListPolicyRevisionsRequest\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x1bListPolicyRevisionsResponse\x12*\n\trevisions\x18\x01 \x03(\x0b\x32\x17.mesh.v1.PolicyRevision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x19ReadPolicyRevisionRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\r\n\x05layer\x18\x02 \x01(\t\"}\n\x1aReadPolicyRevisionResponse\x12+\n\x08revision\x18\x01 \x01(\x0b\x32\x17.mesh.v1.PolicyRevisionH\x00\x12\'\n\x06module\x18\x02 \x01(\x0b\x32\x15.mesh.v1.PolicyModuleH\x00\x42\t\n\x07message\"K\n\x15\x41\x63tivatePolicyRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x10\n\x08\x65xpected\x18\x02 \x01(\x03\x12\x0e\n\x06\x61gents\x18\x03 \x03(\t\"G\n\x16\x41\x63tivatePolicyResponse\x12-\n\nactivation\x18\x01 \x01(\x0b\x32\x19.mesh.v1.PolicyActivation\"F\n\x15RollBackPolicyRequest\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x0c\n\x04none\x18\x03 \x01(\x08\"G\n\x16RollBackPolicyResponse\x12-\n\nactivation\x18\x01 \x01(\x0b\x32\x19.mesh.v1.PolicyActivation\"\xac\x01\n\x10PolicyActivation\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\r\n\x05layer\x18\x02 \x01(\t\x12\x0e\n\x06\x63hosen\x18\x03 \x01(\x03\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61gents\x18\x07 \x03(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x08 \x03(\t\"<\n\x1cListPolicyActivationsRequest\x12\r\n\x05layer\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"O\n\x1dListPolicyActivationsResponse\x12.\n\x0b\x61\x63tivations\x18\x01 \x03(\x0b\x32\x19.mesh.v1.PolicyActivation\"*\n\x16GetPolicyStatusRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\"e\n\x17GetPolicyStatusResponse\x12$\n\x06layers\x18\x01 \x03(\x0b\x32\x14.mesh.v1.PolicyLayer\x12$\n\x06\x61gents\x18\x02 \x03(\x0b\x32\x14.mesh.v1.PolicyAgent\"L\n\x0bPolicyLayer\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x03\x12\x0e\n\x06staged\x18\x03 \x01(\x03\x12\x0e\n\x06\x61gents\x18\x04 \x03(\t\"\xbe\x01\n\x0bPolicyAgent\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x17\n\x0freported_digest\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x1d\n\x15\x61\x63knowledged_revision\x18\x05 \x01(\x03\x12\r\n\x05state\x18\x06 \x01(\t\x12&\n\x03lag\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07refusal\x18\x08 \x01(\t2\x99\x06\n\rPolicyService\x12\x42\n\tGetPolicy\x12\x19.mesh.v1.GetPolicyRequest\x1a\x1a.mesh.v1.GetPolicyResponse\x12T\n\x0fGetPolicyModule\x12\x1f.mesh.v1.GetPolicyModuleRequest\x1a .mesh.v1.GetPolicyModuleResponse\x12G\n\nPushPolicy\x12\x1a.mesh.v1.PushPolicyRequest\x1a\x1b.mesh.v1.PushPolicyResponse(\x01\x12`\n\x13ListPolicyRevisions\x12#.mesh.v1.ListPolicyRevisionsRequest\x1a$.mesh.v1.ListPolicyRevisionsResponse\x12_\n\x12ReadPolicyRevision\x12\".mesh.v1.ReadPolicyRevisionRequest\x1a#.mesh.v1.ReadPolicyRevisionResponse0\x01\x12Q\n\x0e\x41\x63tivatePolicy\x12\x1e.mesh.v1.ActivatePolicyRequest\x1a\x1f.mesh.v1.ActivatePolicyResponse\x12Q\n\x0eRollBackPolicy\x12\x1e.mesh.v1.RollBackPolicyRequest\x1a\x1f.mesh.v1.RollBackPolicyResponse\x12\x66\n\x15ListPolicyActivations\x12%.mesh.v1.ListPolicyActivationsRequest\x1a&.mesh.v1.ListPolicyActivationsResponse\x12T\n\x0fGetPolicyStatus\x12\x1f.mesh.v1.GetPolicyStatusRequest\x1a .mesh.v1.GetPolicyStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.policies_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_POLICY']._serialized_start=69
-  _globals['_POLICY']._serialized_end=218
-  _globals['_POLICYMODULE']._serialized_start=220
-  _globals['_POLICYMODULE']._serialized_end=292
-  _globals['_GETPOLICYREQUEST']._serialized_start=294
-  _globals['_GETPOLICYREQUEST']._serialized_end=328
-  _globals['_GETPOLICYRESPONSE']._serialized_start=330
-  _globals['_GETPOLICYRESPONSE']._serialized_end=382
-  _globals['_GETPOLICYMODULEREQUEST']._serialized_start=384
-  _globals['_GETPOLICYMODULEREQUEST']._serialized_end=438
-  _globals['_GETPOLICYMODULERESPONSE']._serialized_start=440
-  _globals['_GETPOLICYMODULERESPONSE']._serialized_end=504
-  _globals['_POLICYSERVICE']._serialized_start=507
-  _globals['_POLICYSERVICE']._serialized_end=676
+  _globals['_POLICY']._serialized_start=101
+  _globals['_POLICY']._serialized_end=250
+  _globals['_POLICYMODULE']._serialized_start=252
+  _globals['_POLICYMODULE']._serialized_end=324
+  _globals['_GETPOLICYREQUEST']._serialized_start=326
+  _globals['_GETPOLICYREQUEST']._serialized_end=376
+  _globals['_GETPOLICYRESPONSE']._serialized_start=378
+  _globals['_GETPOLICYRESPONSE']._serialized_end=430
+  _globals['_GETPOLICYMODULEREQUEST']._serialized_start=432
+  _globals['_GETPOLICYMODULEREQUEST']._serialized_end=486
+  _globals['_GETPOLICYMODULERESPONSE']._serialized_start=488
+  _globals['_GETPOLICYMODULERESPONSE']._serialized_end=552
+  _globals['_POLICYCHECK']._serialized_start=554
+  _globals['_POLICYCHECK']._serialized_end=598
+  _globals['_POLICYPROBLEM']._serialized_start=600
+  _globals['_POLICYPROBLEM']._serialized_end=675
+  _globals['_POLICYREVISION']._serialized_start=678
+  _globals['_POLICYREVISION']._serialized_end=925
+  _globals['_PUSHPOLICYREQUEST']._serialized_start=927
+  _globals['_PUSHPOLICYREQUEST']._serialized_end=1043
+  _globals['_PUSHPOLICYHEADER']._serialized_start=1045
+  _globals['_PUSHPOLICYHEADER']._serialized_end=1160
+  _globals['_PUSHPOLICYRESPONSE']._serialized_start=1162
+  _globals['_PUSHPOLICYRESPONSE']._serialized_end=1267
+  _globals['_LISTPOLICYREVISIONSREQUEST']._serialized_start=1269
+  _globals['_LISTPOLICYREVISIONSREQUEST']._serialized_end=1351
+  _globals['_LISTPOLICYREVISIONSRESPONSE']._serialized_start=1353
+  _globals['_LISTPOLICYREVISIONSRESPONSE']._serialized_end=1451
+  _globals['_READPOLICYREVISIONREQUEST']._serialized_start=1453
+  _globals['_READPOLICYREVISIONREQUEST']._serialized_end=1513
+  _globals['_READPOLICYREVISIONRESPONSE']._serialized_start=1515
+  _globals['_READPOLICYREVISIONRESPONSE']._serialized_end=1640
+  _globals['_ACTIVATEPOLICYREQUEST']._serialized_start=1642
+  _globals['_ACTIVATEPOLICYREQUEST']._serialized_end=1717
+  _globals['_ACTIVATEPOLICYRESPONSE']._serialized_start=1719
+  _globals['_ACTIVATEPOLICYRESPONSE']._serialized_end=1790
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_start=1792
+  _globals['_ROLLBACKPOLICYREQUEST']._serialized_end=1862
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_start=1864
+  _globals['_ROLLBACKPOLICYRESPONSE']._serialized_end=1935
+  _globals['_POLICYACTIVATION']._serialized_start=1938
+  _globals['_POLICYACTIVATION']._serialized_end=2110
+  _globals['_LISTPOLICYACTIVATIONSREQUEST']._serialized_start=2112
+  _globals['_LISTPOLICYACTIVATIONSREQUEST']._serialized_end=2172
+  _globals['_LISTPOLICYACTIVATIONSRESPONSE']._serialized_start=2174
+  _globals['_LISTPOLICYACTIVATIONSRESPONSE']._serialized_end=2253
+  _globals['_GETPOLICYSTATUSREQUEST']._serialized_start=2255
+  _globals['_GETPOLICYSTATUSREQUEST']._serialized_end=2297
+  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_start=2299
+  _globals['_GETPOLICYSTATUSRESPONSE']._serialized_end=2400
+  _globals['_POLICYLAYER']._serialized_start=2402
+  _globals['_POLICYLAYER']._serialized_end=2478
+  _globals['_POLICYAGENT']._serialized_start=2481
+  _globals['_POLICYAGENT']._serialized_end=2671
+  _globals['_POLICYSERVICE']._serialized_start=2674
+  _globals['_POLICYSERVICE']._serialized_end=3467
 # @@protoc_insertion_point(module_scope)

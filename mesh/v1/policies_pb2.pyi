@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
+from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
@@ -98,16 +99,20 @@ class GetPolicyRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     DIGEST_FIELD_NUMBER: builtins.int
+    DOMAIN_FIELD_NUMBER: builtins.int
     digest: builtins.str
-    """digest wanted; empty means the active one."""
+    """digest wanted; empty means the one in force."""
+    domain: builtins.str
+    """domain whose agents decide with it, where no digest is given; empty means domains without a layer of their own."""
     def __init__(
         self,
         *,
         digest: builtins.str = ...,
+        domain: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["digest", b"digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["digest", b"digest", "domain", b"domain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -176,5 +181,665 @@ class GetPolicyModuleResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["module", b"module"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["module", b"module"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PolicyCheck(message.Message):
+    """PolicyCheck is one check of what was pushed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """name such as `format` or `coverage`."""
+    outcome: builtins.str
+    """outcome is `passed`, `failed` or `not run`."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        outcome: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["name", b"name", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PolicyProblem(message.Message):
+    """PolicyProblem is what a check found in a module."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    LINE_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    check: builtins.str
+    """check that found it."""
+    path: builtins.str
+    """path of the module, below the pushed folder."""
+    line: builtins.int
+    """line in it, from 1; zero when it is about the whole."""
+    message: builtins.str
+    """message for people."""
+    def __init__(
+        self,
+        *,
+        check: builtins.str = ...,
+        path: builtins.str = ...,
+        line: builtins.int = ...,
+        message: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["check", b"check", "line", b"line", "message", b"message", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PolicyRevision(message.Message):
+    """PolicyRevision is what was pushed for a layer at a revision."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    LAYER_FIELD_NUMBER: builtins.int
+    DIGEST_FIELD_NUMBER: builtins.int
+    AUTHOR_FIELD_NUMBER: builtins.int
+    PUSH_TIME_FIELD_NUMBER: builtins.int
+    COMMIT_FIELD_NUMBER: builtins.int
+    DIRTY_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    BASED_ON_FIELD_NUMBER: builtins.int
+    CHECKS_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision of the push; zero where nothing was kept."""
+    layer: builtins.str
+    """layer is `library`, `organisation` or `domain/<domain>`."""
+    digest: builtins.str
+    """digest is the SHA-256 over its sorted modules, tests included, in hexadecimal."""
+    author: builtins.str
+    """author who pushed it."""
+    commit: builtins.str
+    """commit it was pushed from; empty when the folder is in no repository."""
+    dirty: builtins.bool
+    """dirty tells that the folder differed from the commit."""
+    message: builtins.str
+    """message of the author."""
+    based_on: builtins.int
+    """based_on is the revision that was in force for all then."""
+    state: builtins.str
+    """state is `draft`, `staged`, `active` or `retired`."""
+    @builtins.property
+    def push_time(self) -> timestamp_pb2.Timestamp:
+        """push_time is when."""
+
+    @builtins.property
+    def checks(self) -> containers.RepeatedCompositeFieldContainer[PolicyCheck]:
+        """checks of it."""
+
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+        layer: builtins.str = ...,
+        digest: builtins.str = ...,
+        author: builtins.str = ...,
+        push_time: timestamp_pb2.Timestamp | None = ...,
+        commit: builtins.str = ...,
+        dirty: builtins.bool = ...,
+        message: builtins.str = ...,
+        based_on: builtins.int = ...,
+        checks: abc.Iterable[PolicyCheck] | None = ...,
+        state: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["push_time", b"push_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["author", b"author", "based_on", b"based_on", "checks", b"checks", "commit", b"commit", "digest", b"digest", "dirty", b"dirty", "layer", b"layer", "message", b"message", "push_time", b"push_time", "revision", b"revision", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PushPolicyRequest(message.Message):
+    """PushPolicyRequest is a piece of what is pushed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: builtins.int
+    MODULE_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def header(self) -> PushPolicyHeader:
+        """header comes first."""
+
+    @builtins.property
+    def module(self) -> PolicyModule:
+        """module with its path below the pushed folder and its text."""
+
+    def __init__(
+        self,
+        *,
+        header: PushPolicyHeader | None = ...,
+        module: PolicyModule | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["header", b"header", "message", b"message", "module", b"module"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["header", b"header", "message", b"message", "module", b"module"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = typing.Literal["header", "module"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+@typing.final
+class PushPolicyHeader(message.Message):
+    """PushPolicyHeader tells what is pushed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    COMMIT_FIELD_NUMBER: builtins.int
+    DIRTY_FIELD_NUMBER: builtins.int
+    DRY_RUN_FIELD_NUMBER: builtins.int
+    MODULES_FIELD_NUMBER: builtins.int
+    layer: builtins.str
+    """layer is `organisation` or `domain/<domain>`."""
+    message: builtins.str
+    """message of the author, at most 500 characters."""
+    commit: builtins.str
+    """commit the folder is at."""
+    dirty: builtins.bool
+    """dirty tells that the folder differs from the commit."""
+    dry_run: builtins.bool
+    """dry_run checks, and keeps nothing."""
+    modules: builtins.int
+    """modules that follow."""
+    def __init__(
+        self,
+        *,
+        layer: builtins.str = ...,
+        message: builtins.str = ...,
+        commit: builtins.str = ...,
+        dirty: builtins.bool = ...,
+        dry_run: builtins.bool = ...,
+        modules: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["commit", b"commit", "dirty", b"dirty", "dry_run", b"dry_run", "layer", b"layer", "message", b"message", "modules", b"modules"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PushPolicyResponse(message.Message):
+    """PushPolicyResponse tells how the checks went; the revision is kept only when none failed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    PROBLEMS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def revision(self) -> PolicyRevision:
+        """revision that was kept, or would have been."""
+
+    @builtins.property
+    def problems(self) -> containers.RepeatedCompositeFieldContainer[PolicyProblem]:
+        """problems found, by path and line."""
+
+    def __init__(
+        self,
+        *,
+        revision: PolicyRevision | None = ...,
+        problems: abc.Iterable[PolicyProblem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["revision", b"revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["problems", b"problems", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListPolicyRevisionsRequest(message.Message):
+    """ListPolicyRevisionsRequest pages through what was pushed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    layer: builtins.str
+    """layer to list; empty means all."""
+    page_size: builtins.int
+    """page_size is at most 500; zero means 100."""
+    page_token: builtins.str
+    """page_token of the previous answer; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        layer: builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["layer", b"layer", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListPolicyRevisionsResponse(message.Message):
+    """ListPolicyRevisionsResponse is one page."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISIONS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """next_page_token is empty on the last page."""
+    @builtins.property
+    def revisions(self) -> containers.RepeatedCompositeFieldContainer[PolicyRevision]:
+        """revisions, newest first."""
+
+    def __init__(
+        self,
+        *,
+        revisions: abc.Iterable[PolicyRevision] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["next_page_token", b"next_page_token", "revisions", b"revisions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReadPolicyRevisionRequest(message.Message):
+    """ReadPolicyRevisionRequest names a revision."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    LAYER_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision to read; zero means what is in force of the layer."""
+    layer: builtins.str
+    """layer, where no revision is given."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+        layer: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["layer", b"layer", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReadPolicyRevisionResponse(message.Message):
+    """ReadPolicyRevisionResponse is a piece of a revision."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    MODULE_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def revision(self) -> PolicyRevision:
+        """revision comes first."""
+
+    @builtins.property
+    def module(self) -> PolicyModule:
+        """module with its text."""
+
+    def __init__(
+        self,
+        *,
+        revision: PolicyRevision | None = ...,
+        module: PolicyModule | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["message", b"message", "module", b"module", "revision", b"revision"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["message", b"message", "module", b"module", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = typing.Literal["revision", "module"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+@typing.final
+class ActivatePolicyRequest(message.Message):
+    """ActivatePolicyRequest puts a revision in force."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    EXPECTED_FIELD_NUMBER: builtins.int
+    AGENTS_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision that was pushed."""
+    expected: builtins.int
+    """expected is the revision that is in force for all now, as the caller knows it; zero for none."""
+    @builtins.property
+    def agents(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """agents, as `domain/id`, that decide with it for now; empty means all."""
+
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+        expected: builtins.int = ...,
+        agents: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "expected", b"expected", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ActivatePolicyResponse(message.Message):
+    """ActivatePolicyResponse tells what is in force."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTIVATION_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def activation(self) -> PolicyActivation:
+        """activation that was made."""
+
+    def __init__(
+        self,
+        *,
+        activation: PolicyActivation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["activation", b"activation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["activation", b"activation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RollBackPolicyRequest(message.Message):
+    """RollBackPolicyRequest goes back."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    NONE_FIELD_NUMBER: builtins.int
+    layer: builtins.str
+    """layer to change."""
+    revision: builtins.int
+    """revision to go back to; zero means what was in force before."""
+    none: builtins.bool
+    """none tells to go back to no modules at all."""
+    def __init__(
+        self,
+        *,
+        layer: builtins.str = ...,
+        revision: builtins.int = ...,
+        none: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["layer", b"layer", "none", b"none", "revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RollBackPolicyResponse(message.Message):
+    """RollBackPolicyResponse tells what is in force."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTIVATION_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def activation(self) -> PolicyActivation:
+        """activation that was made."""
+
+    def __init__(
+        self,
+        *,
+        activation: PolicyActivation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["activation", b"activation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["activation", b"activation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PolicyActivation(message.Message):
+    """PolicyActivation is one change of what is in force."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    LAYER_FIELD_NUMBER: builtins.int
+    CHOSEN_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    ACTOR_FIELD_NUMBER: builtins.int
+    TIME_FIELD_NUMBER: builtins.int
+    AGENTS_FIELD_NUMBER: builtins.int
+    ACCEPTED_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision of the change."""
+    layer: builtins.str
+    """layer that changed."""
+    chosen: builtins.int
+    """chosen is the revision that was put in force; zero for none."""
+    kind: builtins.str
+    """kind is `activated`, `staged` or `rolled back`."""
+    actor: builtins.str
+    """actor who did it."""
+    @builtins.property
+    def time(self) -> timestamp_pb2.Timestamp:
+        """time of it."""
+
+    @builtins.property
+    def agents(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """agents it was for; empty means all."""
+
+    @builtins.property
+    def accepted(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """accepted are the findings of a rehearsal that were accepted with it."""
+
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+        layer: builtins.str = ...,
+        chosen: builtins.int = ...,
+        kind: builtins.str = ...,
+        actor: builtins.str = ...,
+        time: timestamp_pb2.Timestamp | None = ...,
+        agents: abc.Iterable[builtins.str] | None = ...,
+        accepted: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accepted", b"accepted", "actor", b"actor", "agents", b"agents", "chosen", b"chosen", "kind", b"kind", "layer", b"layer", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListPolicyActivationsRequest(message.Message):
+    """ListPolicyActivationsRequest asks for the newest."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    layer: builtins.str
+    """layer to list; empty means all."""
+    limit: builtins.int
+    """limit is at most 500; zero means 100."""
+    def __init__(
+        self,
+        *,
+        layer: builtins.str = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["layer", b"layer", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListPolicyActivationsResponse(message.Message):
+    """ListPolicyActivationsResponse carries them."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTIVATIONS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def activations(self) -> containers.RepeatedCompositeFieldContainer[PolicyActivation]:
+        """activations, newest first."""
+
+    def __init__(
+        self,
+        *,
+        activations: abc.Iterable[PolicyActivation] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["activations", b"activations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetPolicyStatusRequest(message.Message):
+    """GetPolicyStatusRequest asks about the fleet."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision of a change of policy that agents should have; zero means the latest that reaches each."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetPolicyStatusResponse(message.Message):
+    """GetPolicyStatusResponse tells of layers and agents."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LAYERS_FIELD_NUMBER: builtins.int
+    AGENTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def layers(self) -> containers.RepeatedCompositeFieldContainer[PolicyLayer]:
+        """layers of which something was ever in force."""
+
+    @builtins.property
+    def agents(self) -> containers.RepeatedCompositeFieldContainer[PolicyAgent]:
+        """agents by domain and id."""
+
+    def __init__(
+        self,
+        *,
+        layers: abc.Iterable[PolicyLayer] | None = ...,
+        agents: abc.Iterable[PolicyAgent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "layers", b"layers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PolicyLayer(message.Message):
+    """PolicyLayer is what of a layer is in force."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: builtins.int
+    ACTIVE_FIELD_NUMBER: builtins.int
+    STAGED_FIELD_NUMBER: builtins.int
+    AGENTS_FIELD_NUMBER: builtins.int
+    layer: builtins.str
+    """layer it is."""
+    active: builtins.int
+    """active is the revision in force for all; zero for none."""
+    staged: builtins.int
+    """staged is the revision in force for some agents; zero for none."""
+    @builtins.property
+    def agents(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """agents with the staged revision."""
+
+    def __init__(
+        self,
+        *,
+        layer: builtins.str = ...,
+        active: builtins.int = ...,
+        staged: builtins.int = ...,
+        agents: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["active", b"active", "agents", b"agents", "layer", b"layer", "staged", b"staged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PolicyAgent(message.Message):
+    """PolicyAgent is how an agent is with its policy."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: builtins.int
+    DIGEST_FIELD_NUMBER: builtins.int
+    REPORTED_DIGEST_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    ACKNOWLEDGED_REVISION_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    LAG_FIELD_NUMBER: builtins.int
+    REFUSAL_FIELD_NUMBER: builtins.int
+    agent: builtins.str
+    """agent is `domain/id`."""
+    digest: builtins.str
+    """digest of the policy it should decide with, in hexadecimal."""
+    reported_digest: builtins.str
+    """reported_digest it said that it decides with."""
+    revision: builtins.int
+    """revision of the latest change of policy that it should have."""
+    acknowledged_revision: builtins.int
+    """acknowledged_revision is the highest revision it enforces."""
+    state: builtins.str
+    """state is `current`, `behind`, `refused` or `away`."""
+    refusal: builtins.str
+    """refusal is why it refused; empty when it did not."""
+    @builtins.property
+    def lag(self) -> duration_pb2.Duration:
+        """lag is from the change to the acknowledgement; unset before that."""
+
+    def __init__(
+        self,
+        *,
+        agent: builtins.str = ...,
+        digest: builtins.str = ...,
+        reported_digest: builtins.str = ...,
+        revision: builtins.int = ...,
+        acknowledged_revision: builtins.int = ...,
+        state: builtins.str = ...,
+        lag: duration_pb2.Duration | None = ...,
+        refusal: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["lag", b"lag"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["acknowledged_revision", b"acknowledged_revision", "agent", b"agent", "digest", b"digest", "lag", b"lag", "refusal", b"refusal", "reported_digest", b"reported_digest", "revision", b"revision", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -45,6 +45,41 @@ class PolicyServiceStub:
                 request_serializer=mesh_dot_v1_dot_policies__pb2.GetPolicyModuleRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_policies__pb2.GetPolicyModuleResponse.FromString,
                 _registered_method=True)
+        self.PushPolicy = channel.stream_unary(
+                '/mesh.v1.PolicyService/PushPolicy',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.PushPolicyRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.PushPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicyRevisions = channel.unary_unary(
+                '/mesh.v1.PolicyService/ListPolicyRevisions',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.ListPolicyRevisionsRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.ListPolicyRevisionsResponse.FromString,
+                _registered_method=True)
+        self.ReadPolicyRevision = channel.unary_stream(
+                '/mesh.v1.PolicyService/ReadPolicyRevision',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.ReadPolicyRevisionRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.ReadPolicyRevisionResponse.FromString,
+                _registered_method=True)
+        self.ActivatePolicy = channel.unary_unary(
+                '/mesh.v1.PolicyService/ActivatePolicy',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.ActivatePolicyRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.ActivatePolicyResponse.FromString,
+                _registered_method=True)
+        self.RollBackPolicy = channel.unary_unary(
+                '/mesh.v1.PolicyService/RollBackPolicy',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.RollBackPolicyRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.RollBackPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicyActivations = channel.unary_unary(
+                '/mesh.v1.PolicyService/ListPolicyActivations',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.ListPolicyActivationsRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.ListPolicyActivationsResponse.FromString,
+                _registered_method=True)
+        self.GetPolicyStatus = channel.unary_unary(
+                '/mesh.v1.PolicyService/GetPolicyStatus',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.GetPolicyStatusRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.GetPolicyStatusResponse.FromString,
+                _registered_method=True)
 
 
 class PolicyServiceServicer:
@@ -65,6 +100,55 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PushPolicy(self, request_iterator, context):
+        """PushPolicy checks the modules of a layer and keeps them as a revision that nobody decides with yet. The first message is the header.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicyRevisions(self, request, context):
+        """ListPolicyRevisions returns what was pushed, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadPolicyRevision(self, request, context):
+        """ReadPolicyRevision streams a revision and then its modules with their texts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivatePolicy(self, request, context):
+        """ActivatePolicy puts a revision in force, for some agents or for all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackPolicy(self, request, context):
+        """RollBackPolicy puts an earlier revision of a layer in force again, or none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicyActivations(self, request, context):
+        """ListPolicyActivations returns what was put in force, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPolicyStatus(self, request, context):
+        """GetPolicyStatus tells which agents decide with what, and who is behind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +161,41 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.GetPolicyModule,
                     request_deserializer=mesh_dot_v1_dot_policies__pb2.GetPolicyModuleRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_policies__pb2.GetPolicyModuleResponse.SerializeToString,
+            ),
+            'PushPolicy': grpc.stream_unary_rpc_method_handler(
+                    servicer.PushPolicy,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.PushPolicyRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.PushPolicyResponse.SerializeToString,
+            ),
+            'ListPolicyRevisions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicyRevisions,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.ListPolicyRevisionsRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.ListPolicyRevisionsResponse.SerializeToString,
+            ),
+            'ReadPolicyRevision': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadPolicyRevision,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.ReadPolicyRevisionRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.ReadPolicyRevisionResponse.SerializeToString,
+            ),
+            'ActivatePolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivatePolicy,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.ActivatePolicyRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.ActivatePolicyResponse.SerializeToString,
+            ),
+            'RollBackPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackPolicy,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.RollBackPolicyRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.RollBackPolicyResponse.SerializeToString,
+            ),
+            'ListPolicyActivations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicyActivations,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.ListPolicyActivationsRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.ListPolicyActivationsResponse.SerializeToString,
+            ),
+            'GetPolicyStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicyStatus,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.GetPolicyStatusRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.GetPolicyStatusResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +253,195 @@ class PolicyService:
             '/mesh.v1.PolicyService/GetPolicyModule',
             mesh_dot_v1_dot_policies__pb2.GetPolicyModuleRequest.SerializeToString,
             mesh_dot_v1_dot_policies__pb2.GetPolicyModuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PushPolicy(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/mesh.v1.PolicyService/PushPolicy',
+            mesh_dot_v1_dot_policies__pb2.PushPolicyRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.PushPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicyRevisions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.PolicyService/ListPolicyRevisions',
+            mesh_dot_v1_dot_policies__pb2.ListPolicyRevisionsRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.ListPolicyRevisionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadPolicyRevision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mesh.v1.PolicyService/ReadPolicyRevision',
+            mesh_dot_v1_dot_policies__pb2.ReadPolicyRevisionRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.ReadPolicyRevisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivatePolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.PolicyService/ActivatePolicy',
+            mesh_dot_v1_dot_policies__pb2.ActivatePolicyRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.ActivatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.PolicyService/RollBackPolicy',
+            mesh_dot_v1_dot_policies__pb2.RollBackPolicyRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.RollBackPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicyActivations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.PolicyService/ListPolicyActivations',
+            mesh_dot_v1_dot_policies__pb2.ListPolicyActivationsRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.ListPolicyActivationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicyStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.PolicyService/GetPolicyStatus',
+            mesh_dot_v1_dot_policies__pb2.GetPolicyStatusRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.GetPolicyStatusResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,20 @@ class PolicyServiceStub:
     """GetPolicy describes one policy: its digest and its modules, without their texts."""
     GetPolicyModule: _grpc.UnaryUnaryMultiCallable[_policies_pb2.GetPolicyModuleRequest, _policies_pb2.GetPolicyModuleResponse]
     """GetPolicyModule returns the text of one module of a policy."""
+    PushPolicy: _grpc.StreamUnaryMultiCallable[_policies_pb2.PushPolicyRequest, _policies_pb2.PushPolicyResponse]
+    """PushPolicy checks the modules of a layer and keeps them as a revision that nobody decides with yet. The first message is the header."""
+    ListPolicyRevisions: _grpc.UnaryUnaryMultiCallable[_policies_pb2.ListPolicyRevisionsRequest, _policies_pb2.ListPolicyRevisionsResponse]
+    """ListPolicyRevisions returns what was pushed, newest first."""
+    ReadPolicyRevision: _grpc.UnaryStreamMultiCallable[_policies_pb2.ReadPolicyRevisionRequest, _policies_pb2.ReadPolicyRevisionResponse]
+    """ReadPolicyRevision streams a revision and then its modules with their texts."""
+    ActivatePolicy: _grpc.UnaryUnaryMultiCallable[_policies_pb2.ActivatePolicyRequest, _policies_pb2.ActivatePolicyResponse]
+    """ActivatePolicy puts a revision in force, for some agents or for all."""
+    RollBackPolicy: _grpc.UnaryUnaryMultiCallable[_policies_pb2.RollBackPolicyRequest, _policies_pb2.RollBackPolicyResponse]
+    """RollBackPolicy puts an earlier revision of a layer in force again, or none."""
+    ListPolicyActivations: _grpc.UnaryUnaryMultiCallable[_policies_pb2.ListPolicyActivationsRequest, _policies_pb2.ListPolicyActivationsResponse]
+    """ListPolicyActivations returns what was put in force, newest first."""
+    GetPolicyStatus: _grpc.UnaryUnaryMultiCallable[_policies_pb2.GetPolicyStatusRequest, _policies_pb2.GetPolicyStatusResponse]
+    """GetPolicyStatus tells which agents decide with what, and who is behind."""
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
@@ -47,6 +61,20 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """GetPolicy describes one policy: its digest and its modules, without their texts."""
     GetPolicyModule: _aio.UnaryUnaryMultiCallable[_policies_pb2.GetPolicyModuleRequest, _policies_pb2.GetPolicyModuleResponse]  # type: ignore[assignment]
     """GetPolicyModule returns the text of one module of a policy."""
+    PushPolicy: _aio.StreamUnaryMultiCallable[_policies_pb2.PushPolicyRequest, _policies_pb2.PushPolicyResponse]  # type: ignore[assignment]
+    """PushPolicy checks the modules of a layer and keeps them as a revision that nobody decides with yet. The first message is the header."""
+    ListPolicyRevisions: _aio.UnaryUnaryMultiCallable[_policies_pb2.ListPolicyRevisionsRequest, _policies_pb2.ListPolicyRevisionsResponse]  # type: ignore[assignment]
+    """ListPolicyRevisions returns what was pushed, newest first."""
+    ReadPolicyRevision: _aio.UnaryStreamMultiCallable[_policies_pb2.ReadPolicyRevisionRequest, _policies_pb2.ReadPolicyRevisionResponse]  # type: ignore[assignment]
+    """ReadPolicyRevision streams a revision and then its modules with their texts."""
+    ActivatePolicy: _aio.UnaryUnaryMultiCallable[_policies_pb2.ActivatePolicyRequest, _policies_pb2.ActivatePolicyResponse]  # type: ignore[assignment]
+    """ActivatePolicy puts a revision in force, for some agents or for all."""
+    RollBackPolicy: _aio.UnaryUnaryMultiCallable[_policies_pb2.RollBackPolicyRequest, _policies_pb2.RollBackPolicyResponse]  # type: ignore[assignment]
+    """RollBackPolicy puts an earlier revision of a layer in force again, or none."""
+    ListPolicyActivations: _aio.UnaryUnaryMultiCallable[_policies_pb2.ListPolicyActivationsRequest, _policies_pb2.ListPolicyActivationsResponse]  # type: ignore[assignment]
+    """ListPolicyActivations returns what was put in force, newest first."""
+    GetPolicyStatus: _aio.UnaryUnaryMultiCallable[_policies_pb2.GetPolicyStatusRequest, _policies_pb2.GetPolicyStatusResponse]  # type: ignore[assignment]
+    """GetPolicyStatus tells which agents decide with what, and who is behind."""
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     """PolicyService keeps the Rego modules that decide reads."""
@@ -66,5 +94,61 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policies_pb2.GetPolicyModuleResponse, _abc.Awaitable[_policies_pb2.GetPolicyModuleResponse]]:
         """GetPolicyModule returns the text of one module of a policy."""
+
+    @_abc_1.abstractmethod
+    def PushPolicy(
+        self,
+        request_iterator: _MaybeAsyncIterator[_policies_pb2.PushPolicyRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.PushPolicyResponse, _abc.Awaitable[_policies_pb2.PushPolicyResponse]]:
+        """PushPolicy checks the modules of a layer and keeps them as a revision that nobody decides with yet. The first message is the header."""
+
+    @_abc_1.abstractmethod
+    def ListPolicyRevisions(
+        self,
+        request: _policies_pb2.ListPolicyRevisionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.ListPolicyRevisionsResponse, _abc.Awaitable[_policies_pb2.ListPolicyRevisionsResponse]]:
+        """ListPolicyRevisions returns what was pushed, newest first."""
+
+    @_abc_1.abstractmethod
+    def ReadPolicyRevision(
+        self,
+        request: _policies_pb2.ReadPolicyRevisionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_policies_pb2.ReadPolicyRevisionResponse], _abc.AsyncIterator[_policies_pb2.ReadPolicyRevisionResponse]]:
+        """ReadPolicyRevision streams a revision and then its modules with their texts."""
+
+    @_abc_1.abstractmethod
+    def ActivatePolicy(
+        self,
+        request: _policies_pb2.ActivatePolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.ActivatePolicyResponse, _abc.Awaitable[_policies_pb2.ActivatePolicyResponse]]:
+        """ActivatePolicy puts a revision in force, for some agents or for all."""
+
+    @_abc_1.abstractmethod
+    def RollBackPolicy(
+        self,
+        request: _policies_pb2.RollBackPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.RollBackPolicyResponse, _abc.Awaitable[_policies_pb2.RollBackPolicyResponse]]:
+        """RollBackPolicy puts an earlier revision of a layer in force again, or none."""
+
+    @_abc_1.abstractmethod
+    def ListPolicyActivations(
+        self,
+        request: _policies_pb2.ListPolicyActivationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.ListPolicyActivationsResponse, _abc.Awaitable[_policies_pb2.ListPolicyActivationsResponse]]:
+        """ListPolicyActivations returns what was put in force, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetPolicyStatus(
+        self,
+        request: _policies_pb2.GetPolicyStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.GetPolicyStatusResponse, _abc.Awaitable[_policies_pb2.GetPolicyStatusResponse]]:
+        """GetPolicyStatus tells which agents decide with what, and who is behind."""
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -57,6 +57,13 @@ duty_methods := {
 	"/mesh.v1.ContractService/PublishContract": {"admin": true},
 	"/mesh.v1.LogService/ReadLog": {"admin": true, "auditor": true, "security": true},
 	"/mesh.v1.LogService/SignManifest": {"admin": true, "auditor": true, "security": true},
+	"/mesh.v1.PolicyService/ActivatePolicy": {"security": true},
+	"/mesh.v1.PolicyService/GetPolicyStatus": {"admin": true, "auditor": true, "security": true},
+	"/mesh.v1.PolicyService/ListPolicyActivations": {"admin": true, "auditor": true, "security": true},
+	"/mesh.v1.PolicyService/ListPolicyRevisions": {"admin": true, "auditor": true, "security": true},
+	"/mesh.v1.PolicyService/PushPolicy": {"security": true},
+	"/mesh.v1.PolicyService/ReadPolicyRevision": {"admin": true, "auditor": true, "security": true},
+	"/mesh.v1.PolicyService/RollBackPolicy": {"security": true},
 	"/mesh.v1.PurposeService/AddPurpose": {"admin": true, "security": true},
 }
 
@@ -66,5 +73,12 @@ domain_duty_methods := {"/mesh.v1.AgentService/CreateJoinToken": {"owner": true,
 # People with one of these duties for some domain.
 any_domain_duty_methods := {
 	"/mesh.v1.ContractService/PublishContract": {"owner": true},
+	"/mesh.v1.PolicyService/ActivatePolicy": {"owner": true},
+	"/mesh.v1.PolicyService/GetPolicyStatus": {"owner": true, "steward": true},
+	"/mesh.v1.PolicyService/ListPolicyActivations": {"owner": true, "steward": true},
+	"/mesh.v1.PolicyService/ListPolicyRevisions": {"owner": true, "steward": true},
+	"/mesh.v1.PolicyService/PushPolicy": {"owner": true, "steward": true},
+	"/mesh.v1.PolicyService/ReadPolicyRevision": {"owner": true, "steward": true},
+	"/mesh.v1.PolicyService/RollBackPolicy": {"owner": true},
 	"/mesh.v1.PurposeService/AddPurpose": {"steward": true},
 }

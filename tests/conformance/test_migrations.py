@@ -47,6 +47,8 @@ def value(column: Column[Any], row: int) -> object:
     """Something that the column can hold; every third row is empty where it may be."""
     if column.nullable and row == ROWS - 1:
         return None
+    if str(column) == "policy_activation.layer":
+        return "library"  # Older programs know no other, and going back to them drops the rest.
     for key in column.foreign_keys:
         return value(key.column, row)
     made: dict[type, object] = {

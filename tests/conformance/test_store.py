@@ -25,7 +25,10 @@ from control_plane.contracts import store as contracts
 from control_plane.contracts.rules import Published
 from control_plane.database import Database, migrate, migration_config, open_sqlite
 from control_plane.notices import Heads
+from control_plane.policies import activating
 from control_plane.policies import store as policies
+from control_plane.policies.activating import Wish
+from control_plane.policies.rules import Origin, PolicyRevision
 from control_plane.postgres import open_postgres
 from control_plane.purposes import store as purposes
 from control_plane.purposes.rules import Purpose
@@ -292,18 +295,60 @@ class StoreContract:
         with pytest.raises(IntegrityError), database.writing() as tx:
             contracts.add(tx, replace(first, revision=9))
 
-    def test_policies_are_kept_and_the_last_activated_is_active(self, database: Database) -> None:
-        old, new = Policy({"library/a.rego": "a"}), Policy({"library/a.rego": "b"})
+    def test_layers_are_put_together_for_each_domain_and_stage(self, database: Database) -> None:
+        library = Policy({"library/a.rego": "package mesh.a\n"})
+        organisation = Policy({"organisation/o.rego": "package mesh.organisation\n"})
+        newer = Policy({"organisation/o.rego": "package mesh.organisation\n\nx := 1\n"})
+        own = Policy({"domain/d.rego": "package mesh.domain\n", "domain/d_test.rego": "package t"})
+        pushed: list[PolicyRevision] = []
         with database.writing() as tx:
-            for revision, policy in ((1, old), (2, new), (3, old)):
-                policies.add_modules(tx, policy)
-                policies.activate(tx, policy.digest, revision, NOW)
+            assert policies.in_force(tx, "bookings") is None
+            for layer, modules in (
+                ("library", library),
+                ("organisation", organisation),
+                ("domain/bookings", own),
+                ("organisation", newer),
+            ):
+                made = PolicyRevision(
+                    0, layer, modules.digest, "user:ana", NOW, Origin("c0ffee", True), 0, {}
+                )
+                pushed.append(activating.push(tx, made, modules))
+            for one in pushed[:3]:
+                state = policies.state(tx, one.layer)
+                activating.put_in_force(tx, state, Wish(one, "activated", "user:bea"), NOW)
+            state = policies.state(tx, "organisation")
+            stage = Wish(pushed[3], "staged", "user:bea", ("bookings/b-1", "fleet/f-1"))
+            activating.put_in_force(tx, state, stage, NOW)
         with database.reading() as tx:
-            active, known = policies.active(tx), policies.find(tx, new.digest)
-            assert active is not None and known is not None
-            assert (active.policy, active.revision) == (old, 3)
-            assert (known.policy, known.revision) == (new, 2)
-            assert policies.find(tx, "none") is None
+            everywhere = {**library.modules, **organisation.modules}
+            found = {
+                (domain, agent): set(found.modules)
+                for domain, agent in (("", ""), ("fleet", ""), ("bookings", ""))
+                if (found := policies.in_force(tx, domain, agent)) is not None
+            }
+            assert found == {
+                ("", ""): {*everywhere, "declared.rego"},
+                ("fleet", ""): {*everywhere, "declared.rego"},
+                ("bookings", ""): {*everywhere, "domain/d.rego", "declared.rego"},
+            }
+            for domain, agent in (("bookings", "bookings/b-1"), ("fleet", "fleet/f-1")):
+                staged = policies.in_force(tx, domain, agent)
+                assert staged is not None
+                assert staged.modules["organisation/o.rego"] == newer.modules["organisation/o.rego"]
+                assert ("domain/d.rego" in staged.modules) == (domain == "bookings")
+                again = policies.find_assembly(tx, staged.digest)
+                assert again is not None and again.policy == staged
+            assert policies.staged_agents(tx, "fleet") == {"fleet/f-1"}
+            assert policies.find(tx, pushed[2].revision) == pushed[2]
+            assert policies.modules(tx, pushed[2].revision) == own
+            assert policies.find_assembly(tx, "none") is None
+            assert [one.revision for one in policies.page(tx, "organisation", None, 9)] == [
+                pushed[3].revision,
+                pushed[1].revision,
+            ]
+            assert [one.kind for one in policies.history(tx, "", 9)] == ["staged"] + 3 * [
+                "activated"
+            ]
 
     def test_agreements_are_stored_whole_and_once_for_each_request(
         self, database: Database

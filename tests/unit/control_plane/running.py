@@ -51,7 +51,11 @@ class Clock:
         return datetime.now(UTC) + self.ahead
 
 
-class _Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+class _Bearer(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+):
     def __init__(self, token: str) -> None:
         self._metadata = [("authorization", f"Bearer {token}")]
 
@@ -60,6 +64,7 @@ class _Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIntercepto
 
     intercept_unary_unary = _call
     intercept_unary_stream = _call
+    intercept_stream_unary = _call
 
 
 class Client:
