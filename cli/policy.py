@@ -24,6 +24,7 @@ COMMANDS = {
     "push": Lazy("cli.policy_push:push", "Check a layer's modules and keep them as a revision."),
     "list": Lazy("cli.policy_push:list_revisions", "List what was pushed, newest first."),
     "diff": Lazy("cli.policy_push:diff", "Compare a revision with what is in force."),
+    "rehearse": Lazy("cli.policy_rehearse:rehearse", "Who would gain or lose what."),
     "activate": Lazy("cli.policy_force:activate", "Put a revision in force, for some or all."),
     "rollback": Lazy("cli.policy_force:rollback", "Put in force what was before."),
     "log": Lazy("cli.policy_force:log", "Show what was put in force, by whom and when."),
@@ -37,6 +38,7 @@ COMMANDS = {
     examples="""
     mesh policy check policies
     mesh policy push policies/organisation --layer organisation
+    mesh policy rehearse 57
     mesh policy activate 57 --wait 10
     mesh policy status
     """,

@@ -36,19 +36,36 @@ _WAIT = click.option(
     examples="""
     mesh policy activate 57 --wait 10
     mesh policy activate 57 --agent bookings/bookings-1
+    mesh policy activate 57 --accept 4f2a81c09d3e
     """,
 )
 @click.argument("revision", type=click.IntRange(min=1))
 @click.option(
     "--agent", "agents", multiple=True, metavar="DOMAIN/ID", help="For this agent; repeatable."
 )
+@click.option(
+    "--accept",
+    "accepted",
+    multiple=True,
+    metavar="ID",
+    help="This finding of its rehearsal is meant; repeatable.",
+)
 @_WAIT
 @pass_session
-def activate(session: Session, revision: int, agents: tuple[str, ...], wait: float | None) -> int:
+def activate(
+    session: Session,
+    revision: int,
+    agents: tuple[str, ...],
+    accepted: tuple[str, ...],
+    wait: float | None,
+) -> int:
     with session.client() as client:
         told, _ = read_revision(client, revision)
         request = policies_pb2.ActivatePolicyRequest(
-            revision=revision, expected=active_of(client, told.layer), agents=agents
+            revision=revision,
+            expected=active_of(client, told.layer),
+            agents=agents,
+            accepted=accepted,
         )
         made = client.call(client.policies.ActivatePolicy, request).activation
         session.show(Detail(_activation(made), FIELDS))

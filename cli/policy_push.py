@@ -76,7 +76,7 @@ def _say_what_next(session: Session, revision: policies_pb2.PolicyRevision, comm
         return
     session.say(
         f"Kept as revision {revision.revision}; nobody decides with it yet. Next:"
-        f" mesh policy diff {revision.revision}"
+        f" mesh policy diff {revision.revision}, mesh policy rehearse {revision.revision}"
     )
 
 

@@ -36,6 +36,7 @@ from control_plane.logs.service import LogService
 from control_plane.notices import Heads, Notices
 from control_plane.policies.checks import LayerChecks
 from control_plane.policies.library import shipped
+from control_plane.policies.rules import PolicyGates
 from control_plane.policies.service import PolicyParts, PolicyService
 from control_plane.postgres import listen
 from control_plane.purposes.service import PurposeService
@@ -204,6 +205,11 @@ class ControlPlane:
                 checks=LayerChecks(library),
                 fleet=lambda tx: standings(tx, clock()),
                 clock=clock,
+                new_id=new_id,
+                gates=PolicyGates(
+                    rehearsed=settings.policies.rehearsal == "required",
+                    unchecked=settings.policies.unchecked == "allowed",
+                ),
             )
         )
         policies.activate_shipped(library)

@@ -4,16 +4,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as PydanticField
 
 from mesh.evidence.cloudevents import CHANGES_TOPIC, USAGE_TOPIC
 from mesh.kafka.settings import KafkaSettings
 
 DEFAULT_LISTEN = "127.0.0.1:7400"
 DEFAULT_LEASE = timedelta(minutes=5)
-_KEYS = frozenset({"listen", "state", "lease", "tls", "database", "keys", "kafka"})
+_KEYS = frozenset({"listen", "state", "lease", "tls", "database", "keys", "kafka", "policies"})
 _TLS_KEYS = frozenset({"certificate", "key"})
 
 
@@ -37,6 +39,22 @@ class TopicSettings(KafkaSettings):
     group: str = "meshwarden"
 
 
+class PolicySettings(BaseModel):
+    """What a policy must have passed before it goes into force, and what checks it.
+
+    `opa` is a program; None means the one on the PATH. Without any, what only OPA checks is not
+    run, and `unchecked` tells whether that keeps a policy out of force. `rehearsal` tells the same
+    of what agents recorded.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    opa: Path | None = None
+    coverage: Annotated[int, PydanticField(ge=0, le=100)] = 90
+    unchecked: Literal["refused", "allowed"] = "refused"
+    rehearsal: Literal["required", "optional"] = "required"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set; `lease` is how long agents may act without hearing from us.
@@ -53,6 +71,7 @@ class Settings:
     database: str | None = field(default=None, repr=False)
     keys: Path | None = None
     kafka: TopicSettings | None = None
+    policies: PolicySettings = field(default_factory=PolicySettings)
 
     def __post_init__(self) -> None:
         host, separator, port = self.listen.rpartition(":")
@@ -97,6 +116,7 @@ def read_settings(
         database=database or _database(document.get("database")),
         keys=keys or _folder(document, "keys", folder),
         kafka=_kafka(document.get("kafka"), folder),
+        policies=_policies(document.get("policies"), folder),
     )
 
 
@@ -141,10 +161,21 @@ def _kafka(section: object, folder: Path) -> TopicSettings | None:
     try:
         return TopicSettings.model_validate(section).below(folder)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(('kafka', *map(str, one['loc'])))}: {one['msg']}" for one in error.errors()
-        )
-        raise SettingsInvalid(problems) from None
+        raise SettingsInvalid(_problems("kafka", error)) from None
+
+
+def _policies(section: object, folder: Path) -> PolicySettings:
+    try:
+        found = PolicySettings.model_validate({} if section is None else section)
+    except ValidationError as error:
+        raise SettingsInvalid(_problems("policies", error)) from None
+    return found.model_copy(update={"opa": found.opa and folder / found.opa})
+
+
+def _problems(section: str, error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join((section, *map(str, one['loc'])))}: {one['msg']}" for one in error.errors()
+    )
 
 
 def _is_loopback(host: str) -> bool:

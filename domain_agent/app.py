@@ -15,12 +15,13 @@ from domain_agent.control.link import AgentIdentity, Link, load_or_make_key
 from domain_agent.control.products import ProductPublisher
 from domain_agent.control.reporting import Reporter
 from domain_agent.control.shipping import AuditTransport, Shipper, Transport
-from domain_agent.control.sync import SyncClient
+from domain_agent.control.sync import Heard, SyncClient
 from domain_agent.control.witnessing import Witnessing
 from domain_agent.decisions import DecisionsService
 from domain_agent.flight.calls import caller_of
 from domain_agent.flight.service import FlightService, FlightSettings
 from domain_agent.governing import build_governed
+from domain_agent.rehearsal.rehearser import Rehearser
 from domain_agent.server import AgentServer, ServerSettings, Tls
 from domain_agent.settings import AgentSettings
 from domain_agent.snapshot.holder import SnapshotHolder
@@ -52,6 +53,7 @@ class Agent:
     shipper: Shipper
     reporter: Reporter
     witnessing: Witnessing
+    rehearser: Rehearser
     link: Link
     lock: IO[str]
 
@@ -61,6 +63,7 @@ class Agent:
         self.shipper.start()
         self.reporter.start()
         self.witnessing.start()
+        self.rehearser.start()
         self.server.start()
 
     def stop(self) -> None:
@@ -70,6 +73,7 @@ class Agent:
         self.reporter.stop()
         self.shipper.stop()
         self.witnessing.stop()
+        self.rehearser.stop()
         self.sync.stop()
         self.pool.close()
         self.engine.close()
@@ -122,7 +126,9 @@ def build(settings: AgentSettings) -> Agent:
         publisher.retry_refused()
         due.set()
 
-    sync = SyncClient(settings.domain, link, holder, trust.snapshot_keys, installed)
+    rehearser = Rehearser(link, spool, governed.keys, holder)
+    heard = Heard(installed, rehearser.ask)
+    sync = SyncClient(settings.domain, link, holder, trust.snapshot_keys, heard)
     shipper = Shipper(spool, _transport(settings, link, clock))
     witnessing = Witnessing(
         link=link,
@@ -144,6 +150,7 @@ def build(settings: AgentSettings) -> Agent:
         shipper,
         reporter,
         witnessing,
+        rehearser,
         link,
         lock,
     )

@@ -81,6 +81,11 @@ class PrincipalKeys:
                 kept = self._remember(_Kept(kept.key, logged=True, delivered=kept.delivered))
             return kept.key
 
+    def secrets(self) -> dict[str, bytes]:
+        """The secrets of the keys that are still here, by the key's id."""
+        with self._lock:
+            return {kept.key.id: kept.key.secret for kept in self._kept.values()}
+
     def undelivered(self, most: int) -> list[PrincipalKey]:
         """Keys that the control plane has not confirmed, at most that many."""
         with self._lock:

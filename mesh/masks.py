@@ -13,3 +13,8 @@ class Mask(StrEnum):
     CONSTANT = "constant"
     NULL = "null"
     DROP = "drop"
+
+
+def strictness(mask: Mask) -> int:
+    """How strict a mask is, from 0 for the mildest."""
+    return list(Mask).index(mask)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +13,7 @@ from control_plane.agreements import store as agreements
 from control_plane.contracts import store as contracts
 from control_plane.database import Database, Transaction
 from control_plane.identity.keys import KeyRing
+from control_plane.policies import rehearsal_store
 from control_plane.policies import store as policies
 from control_plane.purposes import store as purposes
 from control_plane.purposes.wire import purpose_to_proto
@@ -43,12 +44,14 @@ class Snapshot:
 class _Known:
     """A domain's snapshots, which miss no change up to `checked`.
 
-    Agents with a policy of their own, while one is tried, have a snapshot of their own.
+    Agents with a policy of their own, while one is tried, have a snapshot of their own. `asked`
+    are rehearsals, by agent: id and digest.
     """
 
     checked: int
     common: Snapshot
     own: Mapping[str, Snapshot]
+    asked: Mapping[str, Sequence[tuple[str, str]]]
 
 
 class Feed:
@@ -78,19 +81,26 @@ class Feed:
                 self._newest[domain] = known
             return known.own.get(f"{domain}/{agent}", known.common)
 
+    def rehearsals(self, domain: str, agent: str) -> Sequence[tuple[str, str]]:
+        """What the agent was asked to rehearse, as of its snapshot: ids and digests."""
+        known = self._newest.get(domain)
+        return known.asked.get(f"{domain}/{agent}", ()) if known is not None else ()
+
     def _refresh(self, domain: str, before: _Known | None) -> _Known:
+        now = self._clock()
         with self._database.reading() as tx:
             checked = timeline.heads(tx).revision
             revision = timeline.distributed_revision(tx, domain)
+            asked = rehearsal_store.asked(tx, domain, now)
             if before is not None and before.common.revision == revision:
-                return replace(before, checked=checked)
-            entries = _entries(tx, domain, self._clock(), self._keys)
+                return replace(before, checked=checked, asked=asked)
+            entries = _entries(tx, domain, now, self._keys)
             staged = sorted(policies.staged_agents(tx, domain))
             snapshots = {
                 agent: _snapshot(domain, revision, entries, policies.in_force(tx, domain, agent))
                 for agent in ["", *staged]
             }
-        return _Known(checked, snapshots.pop(""), snapshots)
+        return _Known(checked, snapshots.pop(""), snapshots, asked)
 
 
 def _snapshot(
@@ -144,6 +154,12 @@ class Publisher:
     def renewal(self, snapshot: Snapshot) -> agents_pb2.SyncResponse:
         """The lease anew, and nothing else."""
         return self._signed(self._payload(snapshot))
+
+    def rehearsal(self, snapshot: Snapshot, id_: str, digest: str) -> agents_pb2.SyncResponse:
+        """The lease anew, and a candidate to rehearse."""
+        payload = self._payload(snapshot)
+        payload.rehearsal.id, payload.rehearsal.digest = id_, digest
+        return self._signed(payload)
 
     def _payload(self, snapshot: Snapshot) -> agents_pb2.SyncPayload:
         return agents_pb2.SyncPayload(

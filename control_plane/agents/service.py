@@ -12,8 +12,10 @@ from control_plane.agents.wire import agent_to_proto, report_from_proto
 from control_plane.calls import current_caller
 from control_plane.database import Transaction
 from control_plane.identity.keys import KeyRing
+from control_plane.policies import rehearsing
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change, page_limit
+from mesh.decisions.policy import Policy
 from mesh.errors import AgentNotFound, RequestInvalid
 from mesh.identity.principal import Principal, PrincipalKind
 from mesh.names import NAME_RULE, is_name
@@ -98,6 +100,28 @@ class AgentService(agents_pb2_grpc.AgentServiceServicer):
         for session in stored:
             if session.stored_id not in own:
                 session.end()
+
+    async def ReadRehearsal(
+        self, request: agents_pb2.ReadRehearsalRequest, context: object
+    ) -> AsyncIterator[agents_pb2.ReadRehearsalResponse]:
+        """The modules of a candidate that the calling agent was asked to rehearse."""
+        name = _own_name(current_caller().principal)
+        policy = await asyncio.to_thread(self._candidate, request.id, *name)
+        for path, text in sorted(policy.modules.items()):
+            yield agents_pb2.ReadRehearsalResponse(path=path, text=text)
+
+    def _candidate(self, rehearsal: str, domain: str, agent: str) -> Policy:
+        with self._database.reading() as tx:
+            return rehearsing.candidate(tx, rehearsal, domain, agent)
+
+    def ReportRehearsal(
+        self, request: agents_pb2.ReportRehearsalRequest, context: object
+    ) -> agents_pb2.ReportRehearsalResponse:
+        """Store what the calling agent found."""
+        name = "/".join(_own_name(current_caller().principal))
+        with self._database.writing() as tx:
+            rehearsing.take_report(tx, name, request)
+        return agents_pb2.ReportRehearsalResponse()
 
     def ReportAgent(
         self, request: agents_pb2.ReportAgentRequest, context: object

@@ -43,6 +43,7 @@ class SyncSession:
         self._parts = with_parts
         self._publisher = with_parts.publisher
         self._sent: dict[int, bytes] = {}
+        self._rehearsals: set[str] = set()
         self._latest: Snapshot | None = None
         self._repeat = asyncio.Event()
         self._repeated = 0
@@ -100,6 +101,10 @@ class SyncSession:
                 )
             for response in self._news(snapshot):
                 yield response
+            for rehearsal, digest in self._parts.feed.rehearsals(self._domain, self._agent):
+                if rehearsal not in self._rehearsals:
+                    self._rehearsals.add(rehearsal)
+                    yield self._publisher.rehearsal(snapshot, rehearsal, digest)
             renew_at = loop.time() + interval
             while not await self._woken(change, reader, renew_at - loop.time()):
                 await self._threaded(self._keep)

@@ -29,6 +29,17 @@ NOT_RUN = "not run"
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyGates:
+    """What a revision must have passed before it goes into force.
+
+    `rehearsed`: on what every connected agent recorded. `unchecked`: some checks may not have run.
+    """
+
+    rehearsed: bool = True
+    unchecked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AssembledPolicy:
     """A policy with when it last came into force."""
 

@@ -7,17 +7,30 @@ from datetime import datetime
 
 from control_plane.calls import current_caller
 from control_plane.database import Database, Transaction
-from control_plane.policies import activating, pushing, rules, store
+from control_plane.policies import (
+    activating,
+    pushing,
+    rehearsal_store,
+    rehearsing,
+    rules,
+    store,
+)
 from control_plane.policies.activating import Wish
 from control_plane.policies.checks import LayerChecks
-from control_plane.policies.fleet import Fleet, agents_to_proto
-from control_plane.policies.rules import LIBRARY, LayerState, Origin, PolicyRevision
-from control_plane.policies.wire import activation_to_proto, module_to_proto, revision_to_proto
-from control_plane.timeline.rules import page_limit
+from control_plane.policies.fleet import Fleet
+from control_plane.policies.rehearsals import Rehearsal
+from control_plane.policies.rules import (
+    LIBRARY,
+    LayerState,
+    Origin,
+    PolicyGates,
+    PolicyRevision,
+)
+from control_plane.policies.showing import PolicyShowing, no_revision
+from control_plane.policies.wire import activation_to_proto, revision_to_proto
 from mesh.decisions.policy import Policy
-from mesh.errors import PolicyNotFound, RequestInvalid
-from mesh.v1 import policies_pb2, policies_pb2_grpc
-from mesh.wire.times import to_timestamp
+from mesh.errors import PolicyNotFound
+from mesh.v1 import policies_pb2
 
 SERVICE_ACTOR = "service:meshwarden"
 _MOST_PUSHES = 2
@@ -25,18 +38,20 @@ _MOST_PUSHES = 2
 
 @dataclass(frozen=True, slots=True)
 class PolicyParts:
-    """What the service works with; `unchecked` tells that activation may go on without OPA."""
+    """What the service works with."""
 
     database: Database
     checks: LayerChecks
     fleet: Fleet
     clock: Callable[[], datetime]
-    unchecked: bool = False
+    new_id: Callable[[], str]
+    gates: PolicyGates
 
 
-class PolicyService(policies_pb2_grpc.PolicyServiceServicer):
+class PolicyService(PolicyShowing):
     def __init__(self, parts: PolicyParts) -> None:
-        self._parts, self._database = parts, parts.database
+        super().__init__(parts.database, parts.fleet)
+        self._parts = parts
         self._pushes = asyncio.Semaphore(_MOST_PUSHES)
 
     def activate_shipped(self, library: Policy) -> None:
@@ -98,41 +113,6 @@ class PolicyService(policies_pb2_grpc.PolicyServiceServicer):
             problems=report.problems,
         )
 
-    def ListPolicyRevisions(
-        self, request: policies_pb2.ListPolicyRevisionsRequest, context: object
-    ) -> policies_pb2.ListPolicyRevisionsResponse:
-        """One page of what was pushed, newest first."""
-        limit = page_limit(request.page_size)
-        before = _number(request.page_token)
-        with self._database.reading() as tx:
-            found = store.page(tx, request.layer, before, limit + 1)
-            messages = [self._to_proto(tx, one) for one in found[:limit]]
-        return policies_pb2.ListPolicyRevisionsResponse(
-            revisions=messages,
-            next_page_token=str(found[limit - 1].revision) if len(found) > limit else "",
-        )
-
-    async def ReadPolicyRevision(
-        self, request: policies_pb2.ReadPolicyRevisionRequest, context: object
-    ) -> AsyncIterator[policies_pb2.ReadPolicyRevisionResponse]:
-        """A revision, then its modules with their texts."""
-        revision, layer = await asyncio.to_thread(self._read, request)
-        yield policies_pb2.ReadPolicyRevisionResponse(revision=revision)
-        for path, text in sorted(layer.modules.items()):
-            module = module_to_proto(path, text)
-            module.text = text
-            yield policies_pb2.ReadPolicyRevisionResponse(module=module)
-
-    def _read(
-        self, request: policies_pb2.ReadPolicyRevisionRequest
-    ) -> tuple[policies_pb2.PolicyRevision, Policy]:
-        with self._database.reading() as tx:
-            wanted = request.revision or store.state(tx, request.layer).active
-            found, layer = store.find(tx, wanted), store.modules(tx, wanted)
-            if found is None or layer is None:
-                raise _no_revision(wanted, request.layer)
-            return self._to_proto(tx, found), layer
-
     def ActivatePolicy(
         self, request: policies_pb2.ActivatePolicyRequest, context: object
     ) -> policies_pb2.ActivatePolicyResponse:
@@ -142,16 +122,19 @@ class PolicyService(policies_pb2_grpc.PolicyServiceServicer):
             chosen = store.find(tx, request.revision)
             known = frozenset(agent.name for agent in self._parts.fleet(tx))
         if chosen is None or chosen.layer == LIBRARY:
-            raise _no_revision(request.revision)
+            raise no_revision(request.revision)
         rules.check_decider(principal, chosen.layer)
         rules.check_second_person(principal, chosen)
-        rules.check_checked(chosen, unchecked=self._parts.unchecked)
+        rules.check_checked(chosen, unchecked=self._parts.gates.unchecked)
         rules.check_agents(request.agents, chosen.layer, known)
         kind = activating.STAGED if request.agents else activating.ACTIVATED
-        wish = Wish(chosen, kind, principal.reference, tuple(request.agents))
+        accepted = tuple(sorted(set(request.accepted)))
+        wish = Wish(chosen, kind, principal.reference, tuple(request.agents), accepted)
         with self._database.writing() as tx:
             state = store.state(tx, chosen.layer)
             rules.check_current(state, request.expected)
+            if self._parts.gates.rehearsed:
+                rehearsing.check_gate(tx, chosen, self._parts.fleet(tx), accepted)
             made = activating.put_in_force(tx, state, wish, now)
         return policies_pb2.ActivatePolicyResponse(activation=activation_to_proto(made))
 
@@ -185,88 +168,38 @@ class PolicyService(policies_pb2_grpc.PolicyServiceServicer):
             )
         return chosen
 
-    def ListPolicyActivations(
-        self, request: policies_pb2.ListPolicyActivationsRequest, context: object
-    ) -> policies_pb2.ListPolicyActivationsResponse:
-        """What was put in force, newest first."""
-        with self._database.reading() as tx:
-            found = store.history(tx, request.layer, page_limit(request.limit))
-        return policies_pb2.ListPolicyActivationsResponse(
-            activations=[activation_to_proto(one) for one in found]
-        )
-
-    def GetPolicyStatus(
-        self, request: policies_pb2.GetPolicyStatusRequest, context: object
-    ) -> policies_pb2.GetPolicyStatusResponse:
-        """What is in force of each layer, and how each agent is with it."""
-        with self._database.reading() as tx:
-            layers = [
-                policies_pb2.PolicyLayer(
-                    layer=one.layer,
-                    active=one.active,
-                    staged=one.staged,
-                    agents=sorted(one.agents),
-                )
-                for _, one in sorted(store.states(tx).items())
-            ]
-            agents = agents_to_proto(tx, self._parts.fleet, request.revision)
-        return policies_pb2.GetPolicyStatusResponse(layers=layers, agents=agents)
-
-    def GetPolicy(
-        self, request: policies_pb2.GetPolicyRequest, context: object
-    ) -> policies_pb2.GetPolicyResponse:
-        """The digest and modules of a policy that agents decide with, without their texts."""
-        with self._database.reading() as tx:
-            in_force = store.in_force(tx, request.domain)
-            digest = request.digest or (in_force.digest if in_force else "")
-            found = store.find_assembly(tx, digest)
-        if found is None:
-            raise _not_found(request.digest)
-        return policies_pb2.GetPolicyResponse(
-            policy=policies_pb2.Policy(
-                digest=found.policy.digest,
-                revision=found.revision,
-                activate_time=to_timestamp(found.activated),
-                active=in_force is not None and in_force.digest == found.policy.digest,
-                modules=[
-                    module_to_proto(path, text)
-                    for path, text in sorted(found.policy.modules.items())
-                ],
+    def StartRehearsal(
+        self, request: policies_pb2.StartRehearsalRequest, context: object
+    ) -> policies_pb2.StartRehearsalResponse:
+        """Ask the connected agents that the revision would reach to rehearse it."""
+        principal = current_caller().principal
+        with self._database.writing() as tx:
+            chosen = store.find(tx, request.revision)
+            if chosen is None or chosen.layer == LIBRARY:
+                raise no_revision(request.revision)
+            rules.check_author(principal, chosen.layer)
+            wanted = Rehearsal(
+                id=self._parts.new_id(),
+                revision=chosen.revision,
+                starter=principal.reference,
+                started=self._parts.clock(),
+                active=store.state(tx, chosen.layer).active,
             )
-        )
+            begun = rehearsing.begin(tx, chosen, self._parts.fleet(tx), wanted)
+        return policies_pb2.StartRehearsalResponse(rehearsal=rehearsing.to_proto(begun))
 
-    def GetPolicyModule(
-        self, request: policies_pb2.GetPolicyModuleRequest, context: object
-    ) -> policies_pb2.GetPolicyModuleResponse:
-        """One module with its text."""
+    def GetRehearsal(
+        self, request: policies_pb2.GetRehearsalRequest, context: object
+    ) -> policies_pb2.GetRehearsalResponse:
+        """The newest rehearsal of a revision, with what was found by now."""
+        principal = current_caller().principal
         with self._database.reading() as tx:
-            found = store.find_assembly(tx, request.digest)
-        text = None if found is None else found.policy.modules.get(request.path)
-        if text is None:
-            raise _not_found(request.digest, request.path)
-        module = module_to_proto(request.path, text)
-        module.text = text
-        return policies_pb2.GetPolicyModuleResponse(module=module)
-
-    def _to_proto(self, tx: Transaction, revision: PolicyRevision) -> policies_pb2.PolicyRevision:
-        return revision_to_proto(
-            revision,
-            store.state(tx, revision.layer),
-            was_active=store.was_active(tx, revision.revision),
-        )
-
-
-def _number(token: str) -> int | None:
-    if token and not (token.isascii() and token.isdecimal() and len(token) < 19):
-        raise RequestInvalid("page_token is not one that an answer gave", field="page_token")
-    return int(token) if token else None
-
-
-def _no_revision(revision: int, layer: str = "") -> PolicyNotFound:
-    what = f"revision {revision}" if revision or not layer else f"revision of {layer} in force"
-    return PolicyNotFound(f"there is no {what}; `mesh policy list` shows what was pushed")
-
-
-def _not_found(digest: str, path: str = "") -> PolicyNotFound:
-    what = f"module {path!r} in policy {digest!r}" if path else f"policy {digest!r}"
-    return PolicyNotFound(f"there is no {what}; `mesh policy show` lists what is", digest=digest)
+            chosen = store.find(tx, request.revision)
+            found = rehearsal_store.newest(tx, request.revision)
+        if chosen is None or found is None:
+            raise PolicyNotFound(
+                f"revision {request.revision} was not rehearsed;"
+                f" `mesh policy rehearse {request.revision}` does it"
+            )
+        rules.check_author(principal, chosen.layer)
+        return policies_pb2.GetRehearsalResponse(rehearsal=rehearsing.to_proto(found))

@@ -191,6 +191,17 @@ def history(tx: Transaction, layer: str, limit: int) -> list[Activation]:
     ]
 
 
+def would_be(tx: Transaction, domain: str, agent: str, candidate: PolicyRevision) -> Policy | None:
+    """The policy that an agent would decide with, were the candidate in force."""
+    names = (LIBRARY, ORGANISATION, layer_of(domain))
+    numbers = chosen(tx, domain, agent)
+    layers = [
+        modules(tx, candidate.revision if name == candidate.layer else number)
+        for name, number in zip(names, numbers, strict=True)
+    ]
+    return None if layers[0] is None else assembled(layers)
+
+
 def was_active(tx: Transaction, revision: int) -> bool:
     """Whether a revision was ever in force."""
     past = select(PolicyActivationRow.revision).where(PolicyActivationRow.chosen == revision)

@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import grpc
 
@@ -18,6 +19,14 @@ from mesh.wire.status import from_rpc_error
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Who is told of what the control plane said: a snapshot in force, a rehearsal asked for."""
+
+    installed: Callable[[], None]
+    asked: Callable[[agents_pb2.RehearsalRequest], None]
+
+
 class SyncClient:
     """One thread that keeps a stream open for as long as the agent runs."""
 
@@ -27,10 +36,10 @@ class SyncClient:
         link: Link,
         holder: SnapshotHolder,
         snapshot_keys: Mapping[str, bytes],
-        installed: Callable[[], None],
+        heard: Heard,
     ) -> None:
         self._domain, self._link, self._holder = domain, link, holder
-        self._keys, self._installed = snapshot_keys, installed
+        self._keys, self._heard = snapshot_keys, heard
         self._stopping = threading.Event()
         self._cancel: Callable[[], object] | None = None
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
@@ -99,6 +108,8 @@ class SyncClient:
             answers.put(_refusal(message, refusal))
             self._stopping.wait(1.0)
             return False
+        if received.rehearsal is not None:
+            self._heard.asked(received.rehearsal)
         if received.snapshot is not None:
             self._acknowledge(received.snapshot, answers)
         return True
@@ -114,7 +125,7 @@ class SyncClient:
             )
         )
         log.info("enforcing revision %d", snapshot.revision)
-        self._installed()
+        self._heard.installed()
 
 
 def _until_none(

@@ -12,7 +12,7 @@ from mesh.wire.snapshots import entries_from_proto, envelope_from_proto
 
 
 class Received:
-    """What one message amounted to: a lease renewal, and maybe a snapshot to install."""
+    """What one message amounted to: a lease renewal, and maybe a snapshot, or a rehearsal."""
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Received:
     ) -> None:
         self.issued, self.lease = issued, lease
         self.snapshot, self.stored = snapshot, stored
+        self.rehearsal: agents_pb2.RehearsalRequest | None = None
 
 
 class Receiver:
@@ -81,9 +82,11 @@ class Receiver:
             case "delta":
                 self._require_not_older(payload.revision)
                 return self._delta(envelope, payload)
-            case _:
+            case kind:
                 self._stored.lease.CopyFrom(envelope)
-                return Received(_issued(payload), _lease(payload), None, self._copy())
+                received = Received(_issued(payload), _lease(payload), None, self._copy())
+                received.rehearsal = payload.rehearsal if kind == "rehearsal" else None
+                return received
 
     def _part(self, part: agents_pb2.SnapshotPart) -> Received | None:
         if self._pending is None or part.index != len(self._stored.parts):

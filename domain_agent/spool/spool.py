@@ -3,10 +3,12 @@
 import logging
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from domain_agent.spool.files import Files
+from domain_agent.spool.history import History
+from domain_agent.spool.pending import Pending
 from domain_agent.spool.records import MAX_PAYLOAD, frame
 from domain_agent.spool.segments import (
     Segment,
@@ -30,28 +32,15 @@ ENDS = frozenset({EventType.COMPLETED, EventType.ABORTED})
 
 @dataclass(frozen=True, slots=True)
 class SpoolLimits:
-    """Bytes: `quota` for new reads, `reserve` beyond it for the ends of running ones."""
+    """Bytes: `quota` for new reads, `reserve` beyond it for the ends of running ones.
+
+    `history` is for what is stored downstream already, beside the quota.
+    """
 
     quota: int = 1 << 30
     reserve: int = 16 << 20
     segment: int = 8 << 20
-
-
-@dataclass(slots=True, eq=False)
-class _Pending:
-    """An append under way: durable once it has a sequence.
-
-    `turn` is released when it is done, or when it is to write what waits.
-    """
-
-    draft: Draft
-    sequence: int = 0
-    done: bool = False
-    error: Exception | None = None
-    turn: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self.turn.acquire()
+    history: int = 256 << 20
 
 
 class Spool:
@@ -68,6 +57,7 @@ class Spool:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._files, self._limits = folder, files, limits
         self._mark = folder / "acknowledged"
+        self.history = History(folder, limits.history)
         loaded = load_segments(folder, files, signed)
         self._segments, self._frontier = loaded.segments, loaded.frontier
         self._acknowledged = self._read_mark()
@@ -80,7 +70,7 @@ class Spool:
         self._open: dict[str, int] = {}
         for place in loaded.places:
             self._track(place.receipt, place.sequence, place.type)
-        self._pending: list[_Pending] = []
+        self._pending: list[Pending] = []
         self._writing = False
         self._state = threading.Lock()
         self._changed = threading.Condition(self._state)
@@ -97,7 +87,7 @@ class Spool:
                 f"this read's evidence has {len(draft.data)} bytes, more than the {MAX_DATA} that "
                 "are kept of one event, so no data leaves; ask for less in one statement"
             )
-        pending = _Pending(draft)
+        pending = Pending(draft)
         with self._state:
             self._admit(draft)
             self._pending.append(pending)
@@ -133,6 +123,12 @@ class Spool:
             segment = next((s for s in self._segments if s.first <= sequence + 1 < s.next), None)
         return [] if segment is None else segment.read(sequence + 1, most)
 
+    @property
+    def oldest(self) -> int:
+        """The first sequence that is here; that of the next event without any."""
+        with self._state:
+            return self._segments[0].first if self._segments else self._frontier.size + 1
+
     def holds(self, sequence: int) -> bool:
         """Whether the event of that sequence is still on disk."""
         with self._state:
@@ -158,7 +154,7 @@ class Spool:
                 del self._segments[: len(gone)]
                 self._used -= sum(segment.size for segment in gone)
             for segment in gone:
-                segment.path.unlink()
+                self.history.keep(segment.path)
 
     def _prunable(self, sequence: int) -> list[Segment]:
         first_open = min(self._open.values(), default=sequence + 1)
@@ -208,7 +204,7 @@ class Spool:
         else:
             self._open.pop(receipt, None)
 
-    def _lead(self, leader: _Pending) -> None:
+    def _lead(self, leader: Pending) -> None:
         """Write what waits as one batch, the leader's with it; then let another one lead.
 
         Whoever comes while a batch is written waits for the next: nobody writes alone for long,
@@ -229,7 +225,7 @@ class Spool:
                 if item is not leader:
                     item.turn.release()
 
-    def _write(self, batch: list[_Pending]) -> None:
+    def _write(self, batch: list[Pending]) -> None:
         try:
             first = self._frontier.size + 1
             records = [item.draft.record(first + place) for place, item in enumerate(batch)]
@@ -281,7 +277,7 @@ class Spool:
         self._descriptor = descriptor
         return segment, descriptor
 
-    def _fail(self, batch: Iterable[_Pending], error: Exception) -> None:
+    def _fail(self, batch: Iterable[Pending], error: Exception) -> None:
         """Nothing of the batch is in the log."""
         log.error("evidence can't be written: %s", error)
         for item in batch:

@@ -2,7 +2,7 @@
 
 from mesh.contracts.types import Family, canonical, family_of
 from mesh.contracts.values import Classification, Column
-from mesh.masks import Mask
+from mesh.masks import Mask, strictness
 
 _EVERY = frozenset(Family)
 _FITS = {
@@ -26,13 +26,12 @@ _UNDECLARED = {
     Classification.CONFIDENTIAL: Mask.NULL,
     Classification.RESTRICTED: Mask.DROP,
 }
-_ORDER = list(Mask)
 
 
 def masks_fitting(logical_type: str, physical_type: str | None) -> tuple[Mask, ...]:
     """The masks that can be applied to such a column, mildest first."""
     family = family_of(logical_type, physical_type)
-    fitting = [mask for mask in _ORDER if family in _FITS[mask]]
+    fitting = [mask for mask in Mask if family in _FITS[mask]]
     # Pseudonyms of whole numbers have 63 bits.
     narrow = physical_type is not None and canonical(physical_type) != "BIGINT"
     if family is Family.INTEGER and narrow:
@@ -44,7 +43,7 @@ def least_mask(classification: Classification, declared: Mask | None) -> Mask:
     """The mask that the library gives a column at least: its floor, or stricter as declared."""
     if declared is None:
         return _UNDECLARED[classification]
-    return max(_FLOORS[classification], declared, key=_ORDER.index)
+    return max(_FLOORS[classification], declared, key=strictness)
 
 
 def column_mask(column: Column) -> Mask:
@@ -54,4 +53,4 @@ def column_mask(column: Column) -> Mask:
 
 def stricter(one: Mask, other: Mask) -> bool:
     """Whether one tells less than the other."""
-    return _ORDER.index(one) > _ORDER.index(other)
+    return strictness(one) > strictness(other)

@@ -81,6 +81,15 @@ def decision_input(
     return DecisionInput(document, ids)
 
 
+def columns_of(dataset: Dataset, class_: Mapping[str, object]) -> tuple[str, ...]:
+    """The columns of a dataset that are of a class, as an input describes it."""
+    classes, ids = _classified(dataset)
+    alike = {
+        id_ for id_, one in classes if _class_document(str(class_.get("id")), one) == dict(class_)
+    }
+    return tuple(name for name, id_ in ids.items() if id_ in alike)
+
+
 @lru_cache(maxsize=1024)
 def _classified(
     dataset: Dataset,

@@ -452,6 +452,7 @@ class SyncPayload(message.Message):
     REVISION_FIELD_NUMBER: builtins.int
     SNAPSHOT_FIELD_NUMBER: builtins.int
     DELTA_FIELD_NUMBER: builtins.int
+    REHEARSAL_FIELD_NUMBER: builtins.int
     domain: builtins.str
     """domain it is meant for."""
     revision: builtins.int
@@ -472,6 +473,10 @@ class SyncPayload(message.Message):
     def delta(self) -> SnapshotDelta:
         """delta changes the snapshot the agent has."""
 
+    @builtins.property
+    def rehearsal(self) -> RehearsalRequest:
+        """rehearsal asks the agent to rehearse a candidate; the lease is renewed as well."""
+
     def __init__(
         self,
         *,
@@ -481,14 +486,39 @@ class SyncPayload(message.Message):
         revision: builtins.int = ...,
         snapshot: SnapshotHeader | None = ...,
         delta: SnapshotDelta | None = ...,
+        rehearsal: RehearsalRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["delta", b"delta", "issue_time", b"issue_time", "lease", b"lease", "message", b"message", "snapshot", b"snapshot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["delta", b"delta", "issue_time", b"issue_time", "lease", b"lease", "message", b"message", "rehearsal", b"rehearsal", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["delta", b"delta", "domain", b"domain", "issue_time", b"issue_time", "lease", b"lease", "message", b"message", "revision", b"revision", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["delta", b"delta", "domain", b"domain", "issue_time", b"issue_time", "lease", b"lease", "message", b"message", "rehearsal", b"rehearsal", "revision", b"revision", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = typing.Literal["snapshot", "delta"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = typing.Literal["snapshot", "delta", "rehearsal"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+@typing.final
+class RehearsalRequest(message.Message):
+    """RehearsalRequest asks an agent to decide its recorded reads again with a candidate."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    DIGEST_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id of the rehearsal."""
+    digest: builtins.str
+    """digest of the candidate, in hexadecimal; what is read with ReadRehearsal must have it."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        digest: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["digest", b"digest", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class SnapshotHeader(message.Message):
@@ -792,5 +822,182 @@ class GetAgentResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["agent", b"agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReadRehearsalRequest(message.Message):
+    """ReadRehearsalRequest names a rehearsal."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id of the rehearsal."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReadRehearsalResponse(message.Message):
+    """ReadRehearsalResponse is one module of the candidate."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    TEXT_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    """path of the module."""
+    text: builtins.str
+    """text of the module."""
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        text: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["path", b"path", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RehearsalFinding(message.Message):
+    """RehearsalFinding is one thing that changes for one reader and purpose. It has ids and counts, never data."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    PRODUCT_FIELD_NUMBER: builtins.int
+    DATASET_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    CLASSIFICATION_FIELD_NUMBER: builtins.int
+    CATEGORY_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    PRINCIPAL_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    READS_FIELD_NUMBER: builtins.int
+    LAST_TIME_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id by which it is accepted; the control plane makes it anew."""
+    kind: builtins.str
+    """kind is `access gained`, `column exposed`, `rows gained`, `access lost`, `column masked` or `rows lost`."""
+    product: builtins.str
+    """product, `domain.product`."""
+    dataset: builtins.str
+    """dataset of the product."""
+    classification: builtins.str
+    """classification of the columns."""
+    category: builtins.str
+    """category of the columns."""
+    before: builtins.str
+    """before the change: a mask, a verdict, or the rules that limit rows."""
+    after: builtins.str
+    """after the change."""
+    principal: builtins.str
+    """principal who reads, such as `user:ana`."""
+    purpose: builtins.str
+    """purpose of the reads."""
+    reads: builtins.int
+    """reads that were decided otherwise."""
+    @builtins.property
+    def columns(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """columns of one class; empty when it is about the whole dataset."""
+
+    @builtins.property
+    def last_time(self) -> timestamp_pb2.Timestamp:
+        """last_time is when the newest of them was."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        kind: builtins.str = ...,
+        product: builtins.str = ...,
+        dataset: builtins.str = ...,
+        columns: abc.Iterable[builtins.str] | None = ...,
+        classification: builtins.str = ...,
+        category: builtins.str = ...,
+        before: builtins.str = ...,
+        after: builtins.str = ...,
+        principal: builtins.str = ...,
+        purpose: builtins.str = ...,
+        reads: builtins.int = ...,
+        last_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "before", b"before", "category", b"category", "classification", b"classification", "columns", b"columns", "dataset", b"dataset", "id", b"id", "kind", b"kind", "last_time", b"last_time", "principal", b"principal", "product", b"product", "purpose", b"purpose", "reads", b"reads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReportRehearsalRequest(message.Message):
+    """ReportRehearsalRequest tells how a candidate did."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    DISTINCT_FIELD_NUMBER: builtins.int
+    READS_FIELD_NUMBER: builtins.int
+    UNREADABLE_FIELD_NUMBER: builtins.int
+    FINDINGS_FIELD_NUMBER: builtins.int
+    MORE_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id of the rehearsal."""
+    distinct: builtins.int
+    """distinct inputs that were decided again."""
+    reads: builtins.int
+    """reads that they are of."""
+    unreadable: builtins.int
+    """unreadable are reads whose personal fields can't be opened any more."""
+    more: builtins.int
+    """more findings that there was no room for."""
+    problem: builtins.str
+    """problem is why the candidate can't be rehearsed; empty when it was."""
+    @builtins.property
+    def findings(self) -> containers.RepeatedCompositeFieldContainer[RehearsalFinding]:
+        """findings, worst first."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        distinct: builtins.int = ...,
+        reads: builtins.int = ...,
+        unreadable: builtins.int = ...,
+        findings: abc.Iterable[RehearsalFinding] | None = ...,
+        more: builtins.int = ...,
+        problem: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["distinct", b"distinct", "findings", b"findings", "id", b"id", "more", b"more", "problem", b"problem", "reads", b"reads", "unreadable", b"unreadable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReportRehearsalResponse(message.Message):
+    """ReportRehearsalResponse acknowledges the report."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

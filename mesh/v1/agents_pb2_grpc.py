@@ -50,6 +50,16 @@ class AgentServiceStub:
                 request_serializer=mesh_dot_v1_dot_agents__pb2.SyncRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_agents__pb2.SyncResponse.FromString,
                 _registered_method=True)
+        self.ReadRehearsal = channel.unary_stream(
+                '/mesh.v1.AgentService/ReadRehearsal',
+                request_serializer=mesh_dot_v1_dot_agents__pb2.ReadRehearsalRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_agents__pb2.ReadRehearsalResponse.FromString,
+                _registered_method=True)
+        self.ReportRehearsal = channel.unary_unary(
+                '/mesh.v1.AgentService/ReportRehearsal',
+                request_serializer=mesh_dot_v1_dot_agents__pb2.ReportRehearsalRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_agents__pb2.ReportRehearsalResponse.FromString,
+                _registered_method=True)
         self.ReportAgent = channel.unary_unary(
                 '/mesh.v1.AgentService/ReportAgent',
                 request_serializer=mesh_dot_v1_dot_agents__pb2.ReportAgentRequest.SerializeToString,
@@ -87,6 +97,20 @@ class AgentServiceServicer:
 
     def Sync(self, request_iterator, context):
         """Sync sends what the agent must enforce: a snapshot, then deltas and leases; the agent answers each revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadRehearsal(self, request, context):
+        """ReadRehearsal streams the modules of a candidate that the calling agent was asked to rehearse.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReportRehearsal(self, request, context):
+        """ReportRehearsal tells how a candidate did on the calling agent's own recorded decisions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,6 +154,16 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.Sync,
                     request_deserializer=mesh_dot_v1_dot_agents__pb2.SyncRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_agents__pb2.SyncResponse.SerializeToString,
+            ),
+            'ReadRehearsal': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadRehearsal,
+                    request_deserializer=mesh_dot_v1_dot_agents__pb2.ReadRehearsalRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_agents__pb2.ReadRehearsalResponse.SerializeToString,
+            ),
+            'ReportRehearsal': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportRehearsal,
+                    request_deserializer=mesh_dot_v1_dot_agents__pb2.ReportRehearsalRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_agents__pb2.ReportRehearsalResponse.SerializeToString,
             ),
             'ReportAgent': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportAgent,
@@ -229,6 +263,60 @@ class AgentService:
             '/mesh.v1.AgentService/Sync',
             mesh_dot_v1_dot_agents__pb2.SyncRequest.SerializeToString,
             mesh_dot_v1_dot_agents__pb2.SyncResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadRehearsal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mesh.v1.AgentService/ReadRehearsal',
+            mesh_dot_v1_dot_agents__pb2.ReadRehearsalRequest.SerializeToString,
+            mesh_dot_v1_dot_agents__pb2.ReadRehearsalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportRehearsal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.AgentService/ReportRehearsal',
+            mesh_dot_v1_dot_agents__pb2.ReportRehearsalRequest.SerializeToString,
+            mesh_dot_v1_dot_agents__pb2.ReportRehearsalResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class AgentServiceStub:
     """EnrolAgent binds an agent's id to its key. Needs no bearer token: the join token and a proof of the key are in the request."""
     Sync: _grpc.StreamStreamMultiCallable[_agents_pb2.SyncRequest, _agents_pb2.SyncResponse]
     """Sync sends what the agent must enforce: a snapshot, then deltas and leases; the agent answers each revision."""
+    ReadRehearsal: _grpc.UnaryStreamMultiCallable[_agents_pb2.ReadRehearsalRequest, _agents_pb2.ReadRehearsalResponse]
+    """ReadRehearsal streams the modules of a candidate that the calling agent was asked to rehearse."""
+    ReportRehearsal: _grpc.UnaryUnaryMultiCallable[_agents_pb2.ReportRehearsalRequest, _agents_pb2.ReportRehearsalResponse]
+    """ReportRehearsal tells how a candidate did on the calling agent's own recorded decisions."""
     ReportAgent: _grpc.UnaryUnaryMultiCallable[_agents_pb2.ReportAgentRequest, _agents_pb2.ReportAgentResponse]
     """ReportAgent tells how the calling agent is."""
     ListAgents: _grpc.UnaryUnaryMultiCallable[_agents_pb2.ListAgentsRequest, _agents_pb2.ListAgentsResponse]
@@ -57,6 +61,10 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """EnrolAgent binds an agent's id to its key. Needs no bearer token: the join token and a proof of the key are in the request."""
     Sync: _aio.StreamStreamMultiCallable[_agents_pb2.SyncRequest, _agents_pb2.SyncResponse]  # type: ignore[assignment]
     """Sync sends what the agent must enforce: a snapshot, then deltas and leases; the agent answers each revision."""
+    ReadRehearsal: _aio.UnaryStreamMultiCallable[_agents_pb2.ReadRehearsalRequest, _agents_pb2.ReadRehearsalResponse]  # type: ignore[assignment]
+    """ReadRehearsal streams the modules of a candidate that the calling agent was asked to rehearse."""
+    ReportRehearsal: _aio.UnaryUnaryMultiCallable[_agents_pb2.ReportRehearsalRequest, _agents_pb2.ReportRehearsalResponse]  # type: ignore[assignment]
+    """ReportRehearsal tells how a candidate did on the calling agent's own recorded decisions."""
     ReportAgent: _aio.UnaryUnaryMultiCallable[_agents_pb2.ReportAgentRequest, _agents_pb2.ReportAgentResponse]  # type: ignore[assignment]
     """ReportAgent tells how the calling agent is."""
     ListAgents: _aio.UnaryUnaryMultiCallable[_agents_pb2.ListAgentsRequest, _agents_pb2.ListAgentsResponse]  # type: ignore[assignment]
@@ -90,6 +98,22 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agents_pb2.SyncResponse], _abc.AsyncIterator[_agents_pb2.SyncResponse]]:
         """Sync sends what the agent must enforce: a snapshot, then deltas and leases; the agent answers each revision."""
+
+    @_abc_1.abstractmethod
+    def ReadRehearsal(
+        self,
+        request: _agents_pb2.ReadRehearsalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agents_pb2.ReadRehearsalResponse], _abc.AsyncIterator[_agents_pb2.ReadRehearsalResponse]]:
+        """ReadRehearsal streams the modules of a candidate that the calling agent was asked to rehearse."""
+
+    @_abc_1.abstractmethod
+    def ReportRehearsal(
+        self,
+        request: _agents_pb2.ReportRehearsalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agents_pb2.ReportRehearsalResponse, _abc.Awaitable[_agents_pb2.ReportRehearsalResponse]]:
+        """ReportRehearsal tells how a candidate did on the calling agent's own recorded decisions."""
 
     @_abc_1.abstractmethod
     def ReportAgent(

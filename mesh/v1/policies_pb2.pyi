@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
+from mesh.v1 import agents_pb2 as agents_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -519,6 +520,7 @@ class ActivatePolicyRequest(message.Message):
     REVISION_FIELD_NUMBER: builtins.int
     EXPECTED_FIELD_NUMBER: builtins.int
     AGENTS_FIELD_NUMBER: builtins.int
+    ACCEPTED_FIELD_NUMBER: builtins.int
     revision: builtins.int
     """revision that was pushed."""
     expected: builtins.int
@@ -527,16 +529,21 @@ class ActivatePolicyRequest(message.Message):
     def agents(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """agents, as `domain/id`, that decide with it for now; empty means all."""
 
+    @builtins.property
+    def accepted(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """accepted are the ids of findings of its rehearsal that are meant to be."""
+
     def __init__(
         self,
         *,
         revision: builtins.int = ...,
         expected: builtins.int = ...,
         agents: abc.Iterable[builtins.str] | None = ...,
+        accepted: abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "expected", b"expected", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["accepted", b"accepted", "agents", b"agents", "expected", b"expected", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -841,5 +848,179 @@ class PolicyAgent(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["lag", b"lag"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["acknowledged_revision", b"acknowledged_revision", "agent", b"agent", "digest", b"digest", "lag", b"lag", "refusal", b"refusal", "reported_digest", b"reported_digest", "revision", b"revision", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StartRehearsalRequest(message.Message):
+    """StartRehearsalRequest names a revision."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision that was pushed."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StartRehearsalResponse(message.Message):
+    """StartRehearsalResponse carries the rehearsal."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REHEARSAL_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def rehearsal(self) -> Rehearsal:
+        """rehearsal that was begun."""
+
+    def __init__(
+        self,
+        *,
+        rehearsal: Rehearsal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["rehearsal", b"rehearsal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["rehearsal", b"rehearsal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetRehearsalRequest(message.Message):
+    """GetRehearsalRequest names a revision."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision whose newest rehearsal is wanted."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetRehearsalResponse(message.Message):
+    """GetRehearsalResponse carries the rehearsal."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REHEARSAL_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def rehearsal(self) -> Rehearsal:
+        """rehearsal with what was found by now."""
+
+    def __init__(
+        self,
+        *,
+        rehearsal: Rehearsal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["rehearsal", b"rehearsal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["rehearsal", b"rehearsal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Rehearsal(message.Message):
+    """Rehearsal is a revision decided on what agents recorded, beside what is in force."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    STARTER_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    AGENTS_FIELD_NUMBER: builtins.int
+    FINDINGS_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id of the rehearsal."""
+    revision: builtins.int
+    """revision that is rehearsed."""
+    starter: builtins.str
+    """starter who asked for it."""
+    @builtins.property
+    def start_time(self) -> timestamp_pb2.Timestamp:
+        """start_time is when."""
+
+    @builtins.property
+    def agents(self) -> containers.RepeatedCompositeFieldContainer[RehearsalAgent]:
+        """agents that were asked."""
+
+    @builtins.property
+    def findings(self) -> containers.RepeatedCompositeFieldContainer[agents_pb2.RehearsalFinding]:
+        """findings of all agents, worst first."""
+
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        revision: builtins.int = ...,
+        starter: builtins.str = ...,
+        start_time: timestamp_pb2.Timestamp | None = ...,
+        agents: abc.Iterable[RehearsalAgent] | None = ...,
+        findings: abc.Iterable[agents_pb2.RehearsalFinding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agents", b"agents", "findings", b"findings", "id", b"id", "revision", b"revision", "start_time", b"start_time", "starter", b"starter"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RehearsalAgent(message.Message):
+    """RehearsalAgent is how an agent did."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    DISTINCT_FIELD_NUMBER: builtins.int
+    READS_FIELD_NUMBER: builtins.int
+    UNREADABLE_FIELD_NUMBER: builtins.int
+    MORE_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    agent: builtins.str
+    """agent is `domain/id`."""
+    state: builtins.str
+    """state is `asked`, `done` or `failed`."""
+    distinct: builtins.int
+    """distinct inputs that it decided again."""
+    reads: builtins.int
+    """reads that they are of."""
+    unreadable: builtins.int
+    """unreadable are reads whose personal fields can't be opened any more."""
+    more: builtins.int
+    """more findings than there was room for."""
+    problem: builtins.str
+    """problem is why it failed."""
+    def __init__(
+        self,
+        *,
+        agent: builtins.str = ...,
+        state: builtins.str = ...,
+        distinct: builtins.int = ...,
+        reads: builtins.int = ...,
+        unreadable: builtins.int = ...,
+        more: builtins.int = ...,
+        problem: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "distinct", b"distinct", "more", b"more", "problem", b"problem", "reads", b"reads", "state", b"state", "unreadable", b"unreadable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

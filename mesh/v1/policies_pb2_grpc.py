@@ -70,6 +70,16 @@ class PolicyServiceStub:
                 request_serializer=mesh_dot_v1_dot_policies__pb2.RollBackPolicyRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_policies__pb2.RollBackPolicyResponse.FromString,
                 _registered_method=True)
+        self.StartRehearsal = channel.unary_unary(
+                '/mesh.v1.PolicyService/StartRehearsal',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.StartRehearsalRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.StartRehearsalResponse.FromString,
+                _registered_method=True)
+        self.GetRehearsal = channel.unary_unary(
+                '/mesh.v1.PolicyService/GetRehearsal',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.GetRehearsalRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.GetRehearsalResponse.FromString,
+                _registered_method=True)
         self.ListPolicyActivations = channel.unary_unary(
                 '/mesh.v1.PolicyService/ListPolicyActivations',
                 request_serializer=mesh_dot_v1_dot_policies__pb2.ListPolicyActivationsRequest.SerializeToString,
@@ -135,6 +145,20 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartRehearsal(self, request, context):
+        """StartRehearsal asks the agents that a revision would reach to decide their recorded reads with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRehearsal(self, request, context):
+        """GetRehearsal tells how the newest rehearsal of a revision is going, and what was found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPolicyActivations(self, request, context):
         """ListPolicyActivations returns what was put in force, newest first.
         """
@@ -186,6 +210,16 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.RollBackPolicy,
                     request_deserializer=mesh_dot_v1_dot_policies__pb2.RollBackPolicyRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_policies__pb2.RollBackPolicyResponse.SerializeToString,
+            ),
+            'StartRehearsal': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRehearsal,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.StartRehearsalRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.StartRehearsalResponse.SerializeToString,
+            ),
+            'GetRehearsal': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRehearsal,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.GetRehearsalRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.GetRehearsalResponse.SerializeToString,
             ),
             'ListPolicyActivations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPolicyActivations,
@@ -388,6 +422,60 @@ class PolicyService:
             '/mesh.v1.PolicyService/RollBackPolicy',
             mesh_dot_v1_dot_policies__pb2.RollBackPolicyRequest.SerializeToString,
             mesh_dot_v1_dot_policies__pb2.RollBackPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRehearsal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.PolicyService/StartRehearsal',
+            mesh_dot_v1_dot_policies__pb2.StartRehearsalRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.StartRehearsalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRehearsal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.PolicyService/GetRehearsal',
+            mesh_dot_v1_dot_policies__pb2.GetRehearsalRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.GetRehearsalResponse.FromString,
             options,
             channel_credentials,
             insecure,

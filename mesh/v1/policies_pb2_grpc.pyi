@@ -47,6 +47,10 @@ class PolicyServiceStub:
     """ActivatePolicy puts a revision in force, for some agents or for all."""
     RollBackPolicy: _grpc.UnaryUnaryMultiCallable[_policies_pb2.RollBackPolicyRequest, _policies_pb2.RollBackPolicyResponse]
     """RollBackPolicy puts an earlier revision of a layer in force again, or none."""
+    StartRehearsal: _grpc.UnaryUnaryMultiCallable[_policies_pb2.StartRehearsalRequest, _policies_pb2.StartRehearsalResponse]
+    """StartRehearsal asks the agents that a revision would reach to decide their recorded reads with it."""
+    GetRehearsal: _grpc.UnaryUnaryMultiCallable[_policies_pb2.GetRehearsalRequest, _policies_pb2.GetRehearsalResponse]
+    """GetRehearsal tells how the newest rehearsal of a revision is going, and what was found."""
     ListPolicyActivations: _grpc.UnaryUnaryMultiCallable[_policies_pb2.ListPolicyActivationsRequest, _policies_pb2.ListPolicyActivationsResponse]
     """ListPolicyActivations returns what was put in force, newest first."""
     GetPolicyStatus: _grpc.UnaryUnaryMultiCallable[_policies_pb2.GetPolicyStatusRequest, _policies_pb2.GetPolicyStatusResponse]
@@ -71,6 +75,10 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """ActivatePolicy puts a revision in force, for some agents or for all."""
     RollBackPolicy: _aio.UnaryUnaryMultiCallable[_policies_pb2.RollBackPolicyRequest, _policies_pb2.RollBackPolicyResponse]  # type: ignore[assignment]
     """RollBackPolicy puts an earlier revision of a layer in force again, or none."""
+    StartRehearsal: _aio.UnaryUnaryMultiCallable[_policies_pb2.StartRehearsalRequest, _policies_pb2.StartRehearsalResponse]  # type: ignore[assignment]
+    """StartRehearsal asks the agents that a revision would reach to decide their recorded reads with it."""
+    GetRehearsal: _aio.UnaryUnaryMultiCallable[_policies_pb2.GetRehearsalRequest, _policies_pb2.GetRehearsalResponse]  # type: ignore[assignment]
+    """GetRehearsal tells how the newest rehearsal of a revision is going, and what was found."""
     ListPolicyActivations: _aio.UnaryUnaryMultiCallable[_policies_pb2.ListPolicyActivationsRequest, _policies_pb2.ListPolicyActivationsResponse]  # type: ignore[assignment]
     """ListPolicyActivations returns what was put in force, newest first."""
     GetPolicyStatus: _aio.UnaryUnaryMultiCallable[_policies_pb2.GetPolicyStatusRequest, _policies_pb2.GetPolicyStatusResponse]  # type: ignore[assignment]
@@ -134,6 +142,22 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policies_pb2.RollBackPolicyResponse, _abc.Awaitable[_policies_pb2.RollBackPolicyResponse]]:
         """RollBackPolicy puts an earlier revision of a layer in force again, or none."""
+
+    @_abc_1.abstractmethod
+    def StartRehearsal(
+        self,
+        request: _policies_pb2.StartRehearsalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.StartRehearsalResponse, _abc.Awaitable[_policies_pb2.StartRehearsalResponse]]:
+        """StartRehearsal asks the agents that a revision would reach to decide their recorded reads with it."""
+
+    @_abc_1.abstractmethod
+    def GetRehearsal(
+        self,
+        request: _policies_pb2.GetRehearsalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.GetRehearsalResponse, _abc.Awaitable[_policies_pb2.GetRehearsalResponse]]:
+        """GetRehearsal tells how the newest rehearsal of a revision is going, and what was found."""
 
     @_abc_1.abstractmethod
     def ListPolicyActivations(

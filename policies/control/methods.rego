@@ -41,7 +41,9 @@ person_methods := {
 # Enrolled agents, each for itself.
 agent_methods := {
 	"/mesh.v1.AgentService/GetAgent": true,
+	"/mesh.v1.AgentService/ReadRehearsal": true,
 	"/mesh.v1.AgentService/ReportAgent": true,
+	"/mesh.v1.AgentService/ReportRehearsal": true,
 	"/mesh.v1.AgentService/Sync": true,
 	"/mesh.v1.AuditService/AppendEvents": true,
 	"/mesh.v1.AuditService/ReportEvidence": true,
@@ -59,11 +61,13 @@ duty_methods := {
 	"/mesh.v1.LogService/SignManifest": {"admin": true, "auditor": true, "security": true},
 	"/mesh.v1.PolicyService/ActivatePolicy": {"security": true},
 	"/mesh.v1.PolicyService/GetPolicyStatus": {"admin": true, "auditor": true, "security": true},
+	"/mesh.v1.PolicyService/GetRehearsal": {"security": true},
 	"/mesh.v1.PolicyService/ListPolicyActivations": {"admin": true, "auditor": true, "security": true},
 	"/mesh.v1.PolicyService/ListPolicyRevisions": {"admin": true, "auditor": true, "security": true},
 	"/mesh.v1.PolicyService/PushPolicy": {"security": true},
 	"/mesh.v1.PolicyService/ReadPolicyRevision": {"admin": true, "auditor": true, "security": true},
 	"/mesh.v1.PolicyService/RollBackPolicy": {"security": true},
+	"/mesh.v1.PolicyService/StartRehearsal": {"security": true},
 	"/mesh.v1.PurposeService/AddPurpose": {"admin": true, "security": true},
 }
 
@@ -75,10 +79,12 @@ any_domain_duty_methods := {
 	"/mesh.v1.ContractService/PublishContract": {"owner": true},
 	"/mesh.v1.PolicyService/ActivatePolicy": {"owner": true},
 	"/mesh.v1.PolicyService/GetPolicyStatus": {"owner": true, "steward": true},
+	"/mesh.v1.PolicyService/GetRehearsal": {"owner": true, "steward": true},
 	"/mesh.v1.PolicyService/ListPolicyActivations": {"owner": true, "steward": true},
 	"/mesh.v1.PolicyService/ListPolicyRevisions": {"owner": true, "steward": true},
 	"/mesh.v1.PolicyService/PushPolicy": {"owner": true, "steward": true},
 	"/mesh.v1.PolicyService/ReadPolicyRevision": {"owner": true, "steward": true},
 	"/mesh.v1.PolicyService/RollBackPolicy": {"owner": true},
+	"/mesh.v1.PolicyService/StartRehearsal": {"owner": true, "steward": true},
 	"/mesh.v1.PurposeService/AddPurpose": {"steward": true},
 }

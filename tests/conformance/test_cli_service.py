@@ -39,6 +39,8 @@ class People:
             "ana": ("--team", "planning"),
             "olga": ("--duty", "owner:bookings"),
             "ada": ("--duty", "auditor"),
+            "sam": ("--duty", "security"),
+            "sue": ("--duty", "security"),
         }.items():
             issued = self("admin", "token", "issue", "--for", f"user:{name}", *options)
             self._keep(name, plane.address, issued.out)
@@ -243,3 +245,72 @@ def test_reads_are_listed_counted_and_told_of_by_who_made_them(
     assert (
         people.told("ada", "audit", "stats", "--until", "2026-11-01", "--since", "2026-10-01") == []
     )
+
+
+RESIDENCY = """package mesh.organisation
+
+# METADATA
+# title: organisation.residency
+# description: Personal data is read from products that keep it in the EU.
+require["organisation.residency"] if input.product.residency == "eu"
+"""
+RESIDENCY_TEST = """package mesh.organisation_test
+
+import data.mesh.organisation
+
+test_europe if {
+	organisation.require["organisation.residency"] with input.product as {"residency": "eu"}
+}
+"""
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    """The organisation's layer in a folder."""
+    folder = tmp_path / "organisation"
+    folder.mkdir()
+    (folder / "residency.rego").write_text(RESIDENCY)
+    (folder / "residency_test.rego").write_text(RESIDENCY_TEST)
+    return folder
+
+
+def test_a_policy_goes_from_a_folder_into_force_and_back(people: People, layer: Path) -> None:
+    pushing = ("policy", "push", str(layer), "--layer", "organisation")
+    assert people.told("sam", *pushing, "--dry-run")["revision"] is None
+    pushed = people.told("sam", *pushing, "-m", "residency")
+    assert (pushed["state"], pushed["message"]) == ("draft", "residency")
+    revision = str(pushed["revision"])
+    told = people("sam", "policy", "diff", revision, code=10)
+    assert '+require["organisation.residency"] if input.product.residency' in told.out
+    alone = people("sam", "policy", "activate", revision, code=6)
+    assert "policy.second_person" in alone.err
+    made = people.told("sue", "policy", "activate", revision)
+    assert (made["kind"], made["agents"]) == ("activated", "all")
+    assert people("sue", "policy", "diff", revision).out == ""
+    (listed,) = people.told("ada", "policy", "list", "--layer", "organisation")
+    assert listed["state"] == "active"
+    (mine,) = (
+        one
+        for one in people.told("ada", "policy", "status")["layers"]
+        if one["layer"] == "organisation"
+    )
+    assert mine["active"] == pushed["revision"]
+    assert "Every connected agent has it" in people("sue", "policy", "status", "--wait", "5").err
+    people("sue", "policy", "rollback", "organisation", "--to-none")
+    kinds = [one["kind"] for one in people.told("ada", "policy", "log", "--layer", "organisation")]
+    assert kinds == ["rolled back", "activated"]
+
+
+def test_a_pushed_problem_is_told_with_file_and_line(people: People, layer: Path) -> None:
+    (layer / "residency.rego").write_text(RESIDENCY + "\nallow := true\n")
+    refused = people("sam", "policy", "push", str(layer), "--layer", "organisation", code=4)
+    assert f"{layer}/residency.rego:8: a layer has no rule `allow`" in refused.out
+    assert "nothing was kept" in refused.err
+    assert people.told("sam", "policy", "list", "--layer", "organisation") == []
+
+
+def test_links_out_of_a_folder_are_not_pushed(people: People, layer: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.rego").write_text("package mesh.organisation\n")
+    (layer / "link.rego").symlink_to(tmp_path / "secret.rego")
+    refused = people("sam", "policy", "push", str(layer), "--layer", "organisation", code=4)
+    assert "leads out of" in refused.err

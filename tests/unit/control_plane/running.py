@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from control_plane.app import ControlPlane
-from control_plane.settings import Settings
+from control_plane.settings import PolicySettings, Settings
 from control_plane.sources import Sources, system_sources
 from mesh.errors import MeshError
 from mesh.identity.tokens import agent_token
@@ -39,6 +39,9 @@ from mesh.v1 import (
 )
 from mesh.wire.status import from_rpc_error
 from tests.unit.control_plane.sealing import USERS, wrapped_keys
+
+# Policies go into force without OPA's checks, and without agents that rehearse them.
+FREE = PolicySettings(unchecked="allowed", rehearsal="optional")
 
 
 class Clock:
@@ -175,12 +178,15 @@ def running(
     lease: timedelta = timedelta(minutes=5),
     database: str | None = None,
     keys: Path | None = None,
+    policies: PolicySettings = FREE,
 ) -> Iterator[Plane]:
     """A control plane on a free loopback port, until the block ends."""
     clock = Clock()
     real = system_sources()
     sources = Sources(clock, real.new_id, real.new_secret)
-    settings = Settings(state, "127.0.0.1:0", lease, database=database, keys=keys)
+    settings = Settings(
+        state, "127.0.0.1:0", lease, database=database, keys=keys, policies=policies
+    )
     started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
     stopping = asyncio.Event()
 

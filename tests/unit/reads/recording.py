@@ -29,9 +29,14 @@ class Recording:
         return [event for event in found if event.type.is_read]
 
 
-def recording(folder: Path, now: Callable[[], datetime], files: Files | None = None) -> Recording:
+def recording(
+    folder: Path,
+    now: Callable[[], datetime],
+    files: Files | None = None,
+    limits: SpoolLimits | None = None,
+) -> Recording:
     """An agent's evidence in a folder."""
-    spool = Spool(folder / "spool", files or Files(), SpoolLimits())
+    spool = Spool(folder / "spool", files or Files(), limits or SpoolLimits())
     events = EventLog(agent_source("bookings", "one"), spool, now, os.urandom)
     keys = PrincipalKeys(folder / "principals", files or Files(), events, now, os.urandom)
     return Recording(spool, events, keys, Receipts("regopy", events, keys))
