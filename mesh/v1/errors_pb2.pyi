@@ -85,7 +85,7 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_FILTER_UNSUPPORTED: _ErrorReason.ValueType  # 30
     """The row filter can't be applied to the dataset; nothing is read. Metadata: column."""
     ERROR_REASON_LIMIT_UNSUPPORTED: _ErrorReason.ValueType  # 31
-    """The policy set a limit that the agent doesn't know. Metadata: limit."""
+    """The policy set a limit that can't be applied to the dataset; nothing is read. Metadata: limit."""
     ERROR_REASON_LIMIT_ROWS: _ErrorReason.ValueType  # 32
     """The read reached the number of rows that policy allows. Metadata: limit."""
     ERROR_REASON_AGENT_NOT_FOUND: _ErrorReason.ValueType  # 33
@@ -190,6 +190,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
     ERROR_REASON_STATE_TAKEN: _ErrorReason.ValueType  # 83
     """Another agent uses this state folder; each needs one of its own."""
+    ERROR_REASON_STATEMENT_AGGREGATES_ONLY: _ErrorReason.ValueType  # 84
+    """Policy opens the dataset for statistics only, and the statement asks for more; the message names the rule.
+    Metadata: product, dataset.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -260,7 +264,7 @@ ERROR_REASON_MASK_UNSUPPORTED: ErrorReason.ValueType  # 29
 ERROR_REASON_FILTER_UNSUPPORTED: ErrorReason.ValueType  # 30
 """The row filter can't be applied to the dataset; nothing is read. Metadata: column."""
 ERROR_REASON_LIMIT_UNSUPPORTED: ErrorReason.ValueType  # 31
-"""The policy set a limit that the agent doesn't know. Metadata: limit."""
+"""The policy set a limit that can't be applied to the dataset; nothing is read. Metadata: limit."""
 ERROR_REASON_LIMIT_ROWS: ErrorReason.ValueType  # 32
 """The read reached the number of rows that policy allows. Metadata: limit."""
 ERROR_REASON_AGENT_NOT_FOUND: ErrorReason.ValueType  # 33
@@ -365,3 +369,7 @@ ERROR_REASON_EVIDENCE_UNSIGNED: ErrorReason.ValueType  # 82
 """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
 ERROR_REASON_STATE_TAKEN: ErrorReason.ValueType  # 83
 """Another agent uses this state folder; each needs one of its own."""
+ERROR_REASON_STATEMENT_AGGREGATES_ONLY: ErrorReason.ValueType  # 84
+"""Policy opens the dataset for statistics only, and the statement asks for more; the message names the rule.
+Metadata: product, dataset.
+"""
