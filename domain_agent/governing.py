@@ -13,6 +13,7 @@ from domain_agent.principal_keys import PrincipalKeys
 from domain_agent.pseudonyms import PseudonymEndings, PseudonymKeys
 from domain_agent.reads.deciding import DatasetDecider
 from domain_agent.reads.governed import GovernedReads
+from domain_agent.reads.grouping import GroupedStatements
 from domain_agent.reads.planning import Planner
 from domain_agent.reads.receipts import Receipts
 from domain_agent.reads.statements import Statements
@@ -78,6 +79,7 @@ def build_governed(
     reads = GovernedReads(
         holder=holder,
         statements=Statements(settings.domain, pool),
+        grouped=GroupedStatements(settings.domain, pool),
         decider=datasets,
         planner=Planner(settings.domain, SourceReader(settings.roots, pool), pseudonyms),
         receipts=receipts,

@@ -9,7 +9,7 @@ import struct
 import uuid
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 
 from domain_agent.enforcement import types
 from mesh.filters import Scalar
@@ -27,6 +27,8 @@ _FRACTION_DIGITS = {
     "TIMESTAMP_MS": 3,
     "TIMESTAMP_NS": 6,
 }
+# Decimals have up to 38 digits; the usual context rounds to 28.
+_EXACT = Context(prec=400)
 _NS_YEARS = range(1678, 2262)
 
 
@@ -42,11 +44,12 @@ def text(value: str) -> str:
 
 def typed(value: Scalar, column_type: str) -> str | None:
     """The value as a literal of exactly the column's type."""
-    fitting = _fitting(value, column_type)
-    return None if fitting is None else f"CAST({text(fitting)} AS {column_type})"
+    written = fitting(value, column_type)
+    return None if written is None else f"CAST({text(written)} AS {column_type})"
 
 
-def _fitting(value: Scalar, column_type: str) -> str | None:
+def fitting(value: Scalar, column_type: str) -> str | None:
+    """The text that casts to the value in the column's type, without rounding."""
     if isinstance(value, bool):
         return str(value).lower() if column_type == types.BOOLEAN else None
     if isinstance(value, str):
@@ -137,9 +140,9 @@ def _decimal(value: int | float, precision: int, scale: int) -> str | None:
         return None
     if not number.is_finite():
         return None
-    sign, digits, exponent = number.normalize().as_tuple()
+    _, digits, exponent = number.normalize(_EXACT).as_tuple()
     if not isinstance(exponent, int) or not number:
         return "0"
     if -exponent > scale or len(digits) + exponent > precision - scale:
         return None
-    return f"{number:f}" if not sign else f"-{-number:f}"
+    return f"{number:f}"

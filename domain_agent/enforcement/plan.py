@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from domain_agent.enforcement import masks, types
+from domain_agent.enforcement.groups import GroupRule
+from domain_agent.enforcement.limits import group_rule, row_limit
 from domain_agent.enforcement.literals import identifier
 from domain_agent.enforcement.masks import Pseudonyms
 from domain_agent.enforcement.rows import Inapplicable, condition, kept_by_scan
@@ -17,7 +19,6 @@ from mesh.errors import (
     ColumnUnclassified,
     DatasetNotFound,
     FilterUnsupported,
-    LimitUnsupported,
     MaskUnsupported,
     PolicyError,
     SourceDrift,
@@ -26,7 +27,6 @@ from mesh.filters import parse_filter
 from mesh.masks import Mask
 
 KEY_BYTES = 32
-_ROW_LIMIT = "rows"
 _ALL_ROWS = 2**63 - 1
 
 
@@ -59,9 +59,10 @@ class MaskedColumn:
 
 @dataclass(frozen=True, slots=True)
 class DatasetPlan:
-    """One governed dataset: a view over a source, with masks, conditions and a row limit.
+    """One governed dataset: a view over a source, with masks, conditions and limits.
 
-    `scanned` tells that the scan itself applies every condition.
+    `scanned` tells that the scan itself applies every condition. Where there is a `group`, no
+    statement may show anything but groups.
     """
 
     product: str
@@ -71,6 +72,7 @@ class DatasetPlan:
     conditions: tuple[str, ...]
     scanned: bool
     row_limit: int | None
+    group: GroupRule | None = None
 
     @property
     def needs_key(self) -> bool:
@@ -182,8 +184,12 @@ def plan_dataset(
             )
     conditions, scanned = _conditions(decision, actual, where)
     scanned = scanned and source.format == "parquet"
-    limit = _limit(decision.limits, where)
-    return DatasetPlan(contract.product, dataset_name, source, columns, conditions, scanned, limit)
+    rows = row_limit(decision.limits, where)
+    shown = {column.name: column.mask for column in columns}
+    group = group_rule(decision.limits, dataset, shown, where)
+    return DatasetPlan(
+        contract.product, dataset_name, source, columns, conditions, scanned, rows, group
+    )
 
 
 def agreed_columns(dataset: Dataset, columns: Sequence[SourceColumn], where: str) -> dict[str, str]:
@@ -245,20 +251,6 @@ def _conditions(
                 rule=row.rule,
             ) from None
     return tuple(conditions), scanned
-
-
-def _limit(limits: Mapping[str, int], where: str) -> int | None:
-    unknown = sorted(limits.keys() - {_ROW_LIMIT})
-    if unknown:
-        raise LimitUnsupported(
-            f"policy sets the limits {', '.join(unknown)} on {where}; only `rows` is known"
-        )
-    limit: object = limits.get(_ROW_LIMIT)
-    if limit is None and _ROW_LIMIT not in limits:
-        return None
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise LimitUnsupported(f"the limit `rows` on {where} is no whole number from 0 on")
-    return limit
 
 
 def _raw(column: str) -> str:

@@ -11,6 +11,7 @@ from domain_agent.enforcement.plan import Plan
 from domain_agent.flight.ports import Prepared, ReadContext, TableInfo
 from domain_agent.flight.shares import Shares
 from domain_agent.reads.deciding import DatasetDecider, DatasetDecision, require_purpose
+from domain_agent.reads.grouping import GroupedStatements, PlannedSql
 from domain_agent.reads.planning import Planner
 from domain_agent.reads.reading import GovernedReading
 from domain_agent.reads.receipts import Receipts, Statement
@@ -48,6 +49,7 @@ class _Allowed:
 
     snapshot: Snapshot
     plan: Plan
+    sql: PlannedSql
     valid_until: datetime
 
 
@@ -59,6 +61,7 @@ class GovernedReads:
         *,
         holder: SnapshotHolder,
         statements: Statements,
+        grouped: GroupedStatements,
         decider: DatasetDecider,
         planner: Planner,
         receipts: Receipts,
@@ -68,6 +71,7 @@ class GovernedReads:
         shares: Shares,
     ) -> None:
         self._holder, self._statements, self._decider = holder, statements, decider
+        self._grouped = grouped
         self._planner, self._receipts, self._pool = planner, receipts, pool
         self._clock, self._seconds = clock, statement_seconds
         self._schemas, self._shares = Schemas(pool), shares
@@ -80,7 +84,7 @@ class GovernedReads:
             checked = self._statements.check(sql, snapshot)
             record.sql = checked.redacted_sql
             allowed = self._allow(context, checked, snapshot, record)
-            schema = self._schemas.schema(allowed.plan, checked)
+            schema = self._schemas.schema(allowed.plan, allowed.sql.runs)
         return PreparedRead(checked, schema, checked.parameter_schema)
 
     def bind(self, context: ReadContext, prepared: Prepared, parameters: bytes) -> PreparedRead:
@@ -89,7 +93,7 @@ class GovernedReads:
         record = _Record(context, sql=checked.redacted_sql)
         with _refusals_recorded(self._receipts, record):
             allowed = self._allow(context, checked, self._begin(record), record)
-            schema = self._schemas.schema(allowed.plan, checked, parameters)
+            schema = self._schemas.schema(allowed.plan, allowed.sql.runs, parameters)
         return PreparedRead(checked, schema, checked.parameter_schema)
 
     def open(
@@ -100,10 +104,12 @@ class GovernedReads:
         record = _Record(context, sql=checked.redacted_sql)
         with _refusals_recorded(self._receipts, record):
             allowed = self._allow(context, checked, self._begin(record), record)
+            sql = allowed.sql
+            sql.check_parameters(parameters)
             release = self._shares.take(context.caller.principal.reference)
             with ExitStack() as undo:
                 undo.callback(release)
-                running = self._pool.run(allowed.plan, checked.runs, parameters, self._seconds)
+                running = self._pool.run(allowed.plan, sql.runs, parameters, self._seconds)
                 undo.callback(running.close)
                 if running.schema != prepared.schema:
                     raise StatementStale(
@@ -128,7 +134,7 @@ class GovernedReads:
                 plan = self._planner.plan((decision,))
                 table = f"{contract.domain}.{product}.{dataset.name}"
                 everything = self._statements.check(f"FROM {table}", snapshot)
-                schema = self._schemas.schema(plan, everything)
+                schema = self._schemas.schema(plan, everything.runs)
                 found.append(
                     TableInfo(contract.domain, product, dataset.name, schema, dataset.description)
                 )
@@ -174,7 +180,8 @@ class GovernedReads:
         ends += [until for d in decisions if (until := d.decided.decision.valid_until) is not None]
         if self._clock.now() >= min(ends):
             raise TokenExpired("the token expired while the statement ran; issue a new one")
-        return _Allowed(snapshot, self._planner.plan(decisions), min(ends))
+        plan = self._planner.plan(decisions)
+        return _Allowed(snapshot, plan, self._grouped.under(plan, checked, snapshot), min(ends))
 
 
 def _prepared_here(prepared: Prepared) -> PreparedRead:

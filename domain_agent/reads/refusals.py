@@ -26,6 +26,7 @@ _OF_THE_MESH: tuple[type[errors.MeshError], ...] = (
     errors.MaskUnsupported,
     errors.FilterUnsupported,
     errors.LimitUnsupported,
+    errors.StatementAggregatesOnly,
     errors.SourceDrift,
     errors.SourceMissing,
     errors.SourceOutsideRoots,

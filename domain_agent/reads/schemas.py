@@ -6,7 +6,6 @@ from collections import OrderedDict
 import pyarrow as pa
 
 from domain_agent.enforcement.plan import Plan
-from domain_agent.reads.statements import CheckedSql
 from domain_agent.worker.pool import WorkerPool
 
 _REMEMBERED = 512
@@ -20,15 +19,15 @@ class Schemas:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, str, bytes], bytes] = OrderedDict()
 
-    def schema(self, plan: Plan, checked: CheckedSql, parameters: bytes | None = None) -> bytes:
+    def schema(self, plan: Plan, sql: str, parameters: bytes | None = None) -> bytes:
         """The schema as an IPC message; `parameters` is an IPC stream, of which types count."""
-        key = (plan.key, checked.runs, b"" if parameters is None else _types(parameters))
+        key = (plan.key, sql, b"" if parameters is None else _types(parameters))
         with self._lock:
             known = self._known.get(key)
             if known is not None:
                 self._known.move_to_end(key)
                 return known
-        schema = self._pool.describe(plan, checked.runs, parameters)
+        schema = self._pool.describe(plan, sql, parameters)
         with self._lock:
             self._known[key] = schema
             while len(self._known) > _REMEMBERED:

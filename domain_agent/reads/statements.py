@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from domain_agent.enforcement.gate import Catalog, DatasetName, check, confirm, precheck
+from domain_agent.enforcement.gate import (
+    Catalog,
+    CheckedStatement,
+    DatasetName,
+    check,
+    confirm,
+    precheck,
+)
 from domain_agent.snapshot.values import Snapshot
 from domain_agent.worker.pool import WorkerPool
 from mesh.errors import StatementTooLong
@@ -60,30 +67,41 @@ class Statements:
         return checked
 
     def _check(self, sql: str, snapshot: Snapshot) -> CheckedSql:
-        catalog = Catalog(
-            self._domain,
-            {
-                product: {
-                    dataset.name: tuple(column.name for column in dataset.columns)
-                    for dataset in contract.datasets
-                }
-                for product, contract in snapshot.contracts.items()
-            },
-        )
+        catalog = catalog_of(self._domain, snapshot)
         statement = check(self._pool.parse(sql), catalog)
-        text, again, public = self._pool.rewrite(statement.tree, statement.redacted)
-        if len(text) > MAX_REWRITTEN or len(public) > MAX_REWRITTEN:
-            raise StatementTooLong(
-                f"written out, the statement is longer than {MAX_REWRITTEN} characters; "
-                "name fewer columns or windows"
-            )
-        confirm(statement, again, catalog)
+        text, public = rewritten(self._pool, statement, catalog)
         return CheckedSql(
             text,
             statement.datasets,
             public,
             _parameter_schema(statement.parameters),
         )
+
+
+def catalog_of(domain: str, snapshot: Snapshot) -> Catalog:
+    """The datasets that statements may name under a snapshot."""
+    return Catalog(
+        domain,
+        {
+            product: {
+                dataset.name: tuple(column.name for column in dataset.columns)
+                for dataset in contract.datasets
+            }
+            for product, contract in snapshot.contracts.items()
+        },
+    )
+
+
+def rewritten(pool: WorkerPool, statement: CheckedStatement, catalog: Catalog) -> tuple[str, str]:
+    """The text that runs, confirmed to be the statement's tree, and the redacted one."""
+    text, again, public = pool.rewrite(statement.tree, statement.redacted)
+    if len(text) > MAX_REWRITTEN or len(public) > MAX_REWRITTEN:
+        raise StatementTooLong(
+            f"written out, the statement is longer than {MAX_REWRITTEN} characters; "
+            "name fewer columns or windows"
+        )
+    confirm(statement, again, catalog)
+    return text, public
 
 
 def _weight(sql: str, checked: CheckedSql) -> int:

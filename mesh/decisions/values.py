@@ -38,8 +38,8 @@ class Decision:
     """Verdict with its factors. The default denies: it has no reason to allow.
 
     `masks` is keyed by class id ("c0", "c1", ... in the input's order) and covers every class
-    when it allows. `limits` holds at most `rows`. `valid_until` is when the policy's answer may
-    change by itself.
+    when it allows. `limits` holds at most `rows` and `group`. `valid_until` is when the policy's
+    answer may change by itself.
     """
 
     allow: bool = False

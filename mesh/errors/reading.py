@@ -31,7 +31,7 @@ class FilterUnsupported(Denied):
 
 
 class LimitUnsupported(Denied):
-    """The policy set a limit that the agent doesn't know."""
+    """The policy set a limit that can't be applied to the dataset; nothing is read."""
 
     reason = "limit.unsupported"
 
@@ -40,6 +40,12 @@ class LimitRows(Exhausted):
     """The read reached the number of rows that policy allows."""
 
     reason = "limit.rows"
+
+
+class StatementAggregatesOnly(Denied):
+    """The dataset is open for statistics only, and the statement asks for more than groups."""
+
+    reason = "statement.aggregates_only"
 
 
 class SourceMissing(Precondition):

@@ -85,7 +85,7 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_FILTER_UNSUPPORTED: _ErrorReason.ValueType  # 30
     """The row filter can't be applied to the dataset; nothing is read. Metadata: column."""
     ERROR_REASON_LIMIT_UNSUPPORTED: _ErrorReason.ValueType  # 31
-    """The policy set a limit that the agent doesn't know. Metadata: limit."""
+    """The policy set a limit that can't be applied to the dataset; nothing is read. Metadata: limit."""
     ERROR_REASON_LIMIT_ROWS: _ErrorReason.ValueType  # 32
     """The read reached the number of rows that policy allows. Metadata: limit."""
     ERROR_REASON_AGENT_NOT_FOUND: _ErrorReason.ValueType  # 33
@@ -190,15 +190,19 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
     ERROR_REASON_STATE_TAKEN: _ErrorReason.ValueType  # 83
     """Another agent uses this state folder; each needs one of its own."""
-    ERROR_REASON_POLICY_SUPERSEDED: _ErrorReason.ValueType  # 120
+    ERROR_REASON_STATEMENT_AGGREGATES_ONLY: _ErrorReason.ValueType  # 84
+    """Policy opens the dataset for statistics only, and the statement asks for more; the message names the rule.
+    Metadata: product, dataset.
+    """
+    ERROR_REASON_POLICY_SUPERSEDED: _ErrorReason.ValueType  # 85
     """Another revision of the policy is in force than the request was made for. Metadata: layer, active."""
-    ERROR_REASON_POLICY_UNCHECKED: _ErrorReason.ValueType  # 121
+    ERROR_REASON_POLICY_UNCHECKED: _ErrorReason.ValueType  # 86
     """A revision of a policy was not checked whole, and the control plane demands that. Metadata: revision, checks."""
-    ERROR_REASON_POLICY_SECOND_PERSON: _ErrorReason.ValueType  # 122
+    ERROR_REASON_POLICY_SECOND_PERSON: _ErrorReason.ValueType  # 87
     """Who pushed a policy of the organisation may not activate it. Metadata: revision."""
-    ERROR_REASON_POLICY_UNREHEARSED: _ErrorReason.ValueType  # 123
+    ERROR_REASON_POLICY_UNREHEARSED: _ErrorReason.ValueType  # 88
     """Not every agent has rehearsed the revision against what is in force. Metadata: revision, agents."""
-    ERROR_REASON_POLICY_EXPOSES: _ErrorReason.ValueType  # 124
+    ERROR_REASON_POLICY_EXPOSES: _ErrorReason.ValueType  # 89
     """The revision would show somebody more than before, and nobody accepted that. Metadata: revision, findings."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -270,7 +274,7 @@ ERROR_REASON_MASK_UNSUPPORTED: ErrorReason.ValueType  # 29
 ERROR_REASON_FILTER_UNSUPPORTED: ErrorReason.ValueType  # 30
 """The row filter can't be applied to the dataset; nothing is read. Metadata: column."""
 ERROR_REASON_LIMIT_UNSUPPORTED: ErrorReason.ValueType  # 31
-"""The policy set a limit that the agent doesn't know. Metadata: limit."""
+"""The policy set a limit that can't be applied to the dataset; nothing is read. Metadata: limit."""
 ERROR_REASON_LIMIT_ROWS: ErrorReason.ValueType  # 32
 """The read reached the number of rows that policy allows. Metadata: limit."""
 ERROR_REASON_AGENT_NOT_FOUND: ErrorReason.ValueType  # 33
@@ -375,13 +379,17 @@ ERROR_REASON_EVIDENCE_UNSIGNED: ErrorReason.ValueType  # 82
 """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
 ERROR_REASON_STATE_TAKEN: ErrorReason.ValueType  # 83
 """Another agent uses this state folder; each needs one of its own."""
-ERROR_REASON_POLICY_SUPERSEDED: ErrorReason.ValueType  # 120
+ERROR_REASON_STATEMENT_AGGREGATES_ONLY: ErrorReason.ValueType  # 84
+"""Policy opens the dataset for statistics only, and the statement asks for more; the message names the rule.
+Metadata: product, dataset.
+"""
+ERROR_REASON_POLICY_SUPERSEDED: ErrorReason.ValueType  # 85
 """Another revision of the policy is in force than the request was made for. Metadata: layer, active."""
-ERROR_REASON_POLICY_UNCHECKED: ErrorReason.ValueType  # 121
+ERROR_REASON_POLICY_UNCHECKED: ErrorReason.ValueType  # 86
 """A revision of a policy was not checked whole, and the control plane demands that. Metadata: revision, checks."""
-ERROR_REASON_POLICY_SECOND_PERSON: ErrorReason.ValueType  # 122
+ERROR_REASON_POLICY_SECOND_PERSON: ErrorReason.ValueType  # 87
 """Who pushed a policy of the organisation may not activate it. Metadata: revision."""
-ERROR_REASON_POLICY_UNREHEARSED: ErrorReason.ValueType  # 123
+ERROR_REASON_POLICY_UNREHEARSED: ErrorReason.ValueType  # 88
 """Not every agent has rehearsed the revision against what is in force. Metadata: revision, agents."""
-ERROR_REASON_POLICY_EXPOSES: ErrorReason.ValueType  # 124
+ERROR_REASON_POLICY_EXPOSES: ErrorReason.ValueType  # 89
 """The revision would show somebody more than before, and nobody accepted that. Metadata: revision, findings."""

@@ -19,16 +19,22 @@ caps := {cap | some cap in data.mesh.organisation.limits} | {cap | some cap in d
 
 valid_until := {end | some end in data.mesh.organisation.valid_until} | {end | some end in data.mesh.domain.valid_until}
 
-limits := smallest(caps)
+limits := strictest(caps)
 
-smallest(found) := {} if count(found) == 0
+strictest(found) := {} if count(found) == 0
 
-# Compared by hand: rego-cpp's min, max and sort compare numbers as texts.
-smallest(found) := {"rows": least} if {
-	some cap in found
-	least := cap.rows
-	every other in found { least <= other.rows }
+strictest(found) := object.union(fewest, largest) if {
+	count(found) > 0
+	rows_of := {cap.rows | some cap in found}
+	groups_of := {cap.group | some cap in found}
+	fewest := {"rows": number | some number in rows_of; fewer_than(number, rows_of) == 0}
+	largest := {"group": number | some number in groups_of; more_than(number, groups_of) == 0}
 }
+
+# Numbers are compared, since one of the engines orders them as texts in min and max.
+fewer_than(number, numbers) := count({other | some other in numbers; other < number})
+
+more_than(number, numbers) := count({other | some other in numbers; other > number})
 
 sound if {
 	count(met - declared) == 0
@@ -54,13 +60,22 @@ are_rows(found) if {
 	}
 }
 
-# Text sorts above every number, so the upper bound also refuses what is no number.
 are_limits(found) if {
-	every cap in found {
-		object.keys(cap) == {"rows"}
-		cap.rows > 0
-		cap.rows < 1000000000000
-	}
+	every cap in found { is_limit(cap) }
+}
+
+# Text sorts above every number, so the upper bounds also refuse what is no number.
+is_limit(cap) if {
+	object.keys(cap) == {"rows"}
+	cap.rows > 0
+	cap.rows < 1000000000000
+}
+
+# A group of one person is that person.
+is_limit(cap) if {
+	object.keys(cap) == {"group"}
+	cap.group > 1
+	cap.group < 1000000000
 }
 
 are_instants(found) if {

@@ -104,7 +104,7 @@ def test_what_is_required_but_not_declared_denies(engine: Engine) -> None:
     assert (value["allow"], value["reasons"]) == (False, ["policy.error"])
 
 
-def test_the_strictest_mask_every_filter_and_the_smallest_limit_count(engine: Engine) -> None:
+def test_the_strictest_mask_every_filter_and_the_strictest_limits_count(engine: Engine) -> None:
     made = decision(
         engine,
         """
@@ -117,6 +117,10 @@ rows contains {"rule": "organisation.jfk", "filter": {"column": "a", "op": "eq",
 limits contains {"rows": 1000}
 
 limits contains {"rows": 9}
+
+limits contains {"group": 5}
+
+limits contains {"group": 10}
 
 valid_until contains "2026-11-25T00:00:00Z"
 """,
@@ -139,7 +143,7 @@ valid_until contains "2026-11-25T00:00:00Z"
         {"rule": "library.role", "filter": {"column": "b", "op": "is_null", "value": False}},
         {"rule": "organisation.jfk", "filter": {"column": "a", "op": "eq", "value": 1}},
     ]
-    assert made["limits"] == {"rows": 9}
+    assert made["limits"] == {"rows": 9, "group": 10}
     assert made["valid_until"] == "2026-11-25T00:00:00Z"
 
 
@@ -157,6 +161,11 @@ valid_until contains "2026-11-25T00:00:00Z"
         'limits contains {"rows": 0}',
         'limits contains {"rows": "9"}',
         'limits contains {"bytes": 9}',
+        'limits contains {"group": 1}',
+        'limits contains {"group": 2.5}',
+        'limits contains {"group": "9"}',
+        'limits contains {"group": 1000000000}',
+        'limits contains {"group": 9, "rows": 9}',
         "limits contains 9",
         'valid_until contains "soon"',
         "valid_until contains 9",

@@ -29,7 +29,7 @@ class Stated:
     required: dict[str, bool] = field(default_factory=dict)
     masks: list[tuple[str, str, str]] = field(default_factory=list)  # rule, class, mask
     rows: list[Document] = field(default_factory=list)
-    limits: list[int] = field(default_factory=list)
+    limits: list[Document] = field(default_factory=list)
     valid_until: list[str] = field(default_factory=list)
 
 
@@ -49,7 +49,7 @@ def decide(document: Document, layers: Stated | None = None) -> Document:
         "reasons": reasons,
         "masks": masks if allow else {},
         "rows": row_rules(document, layers) if allow else [],
-        "limits": {"rows": min(layers.limits)} if allow and layers.limits else {},
+        "limits": strictest_limits(layers) if allow else {},
         "valid_until": next_turn(document, layers),
     }
 
@@ -145,6 +145,16 @@ def row_rules(document: Document, layers: Stated) -> list[Document]:
     if document["agreement"]["row_filter"] is not None:
         rows.append({"rule": "library.role", "filter": document["agreement"]["row_filter"]})
     return sorted(rows, key=lambda row: (row["rule"], json.dumps(row["filter"], sort_keys=True)))
+
+
+def strictest_limits(layers: Stated) -> Document:
+    """The fewest rows and the largest groups that anybody asks for."""
+    limits: Document = {}
+    for limit in layers.limits:
+        for name, number in limit.items():
+            stricter = min if name == "rows" else max
+            limits[name] = stricter(number, limits.get(name, number))
+    return limits
 
 
 def next_turn(document: Document, layers: Stated) -> str | None:

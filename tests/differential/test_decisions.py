@@ -44,6 +44,8 @@ limits contains {"rows": 1000}
 
 limits contains {"rows": 9} if "trainees" in input.subject.teams
 
+limits contains {"group": 5} if input.purpose == "audit"
+
 valid_until contains "2026-11-25T00:00:00Z" if input.now < "2026-11-25T00:00:00Z"
 """
 
@@ -55,6 +57,8 @@ masks contains {"rule": "domain.pii", "class": class.id, "mask": "null"} if {
 	some class in input.dataset.classes
 	"pii" in class.tags
 }
+
+limits contains {"group": 20} if "crew" in input.subject.teams
 """
 
 
@@ -87,7 +91,10 @@ def stated(document: dict[str, Any]) -> Stated:
         ]
         if document["purpose"] != "crew-planning"
         else [],
-        limits=[1000] + ([9] if "trainees" in document["subject"]["teams"] else []),
+        limits=[{"rows": 1000}]
+        + ([{"rows": 9}] if "trainees" in document["subject"]["teams"] else [])
+        + ([{"group": 5}] if document["purpose"] == "audit" else [])
+        + ([{"group": 20}] if "crew" in document["subject"]["teams"] else []),
         valid_until=["2026-11-25T00:00:00Z"] if document["now"] < "2026-11-25T00:00:00Z" else [],
     )
 
@@ -287,7 +294,7 @@ def test_the_inputs_reach_every_reason_and_every_mask() -> None:
             seen.update(decision["reasons"])
             seen.update(choice["mask"] for choice in decision["masks"].values())
             seen.update(row["rule"] for row in decision["rows"])
-            seen.update(f"limit {limit}" for limit in decision["limits"].values())
+            seen.update(f"{name} {limit}" for name, limit in decision["limits"].items())
 
     collect()
 
@@ -306,7 +313,9 @@ def test_the_inputs_reach_every_reason_and_every_mask() -> None:
         "domain.known_agent",
         "library.role",
         "organisation.eu",
-        "limit 9",
-        "limit 1000",
+        "rows 9",
+        "rows 1000",
+        "group 5",
+        "group 20",
         *MILDEST_FIRST,
     }

@@ -59,6 +59,16 @@ def test_rows_come_in_one_order() -> None:
     assert [row.rule for row in both[0].rows] == ["domain.b", "domain.b", "library.role"]
 
 
+@pytest.mark.parametrize(
+    "limits", [{}, {"rows": 1}, {"group": 2}, {"rows": 5, "group": 999_999_999}]
+)
+def test_limits_are_of_rows_and_of_groups(limits: dict[str, int]) -> None:
+    decision = parse_decision(DOCUMENT | {"limits": limits})
+
+    assert decision.limits == limits
+    assert decision_document(decision)["limits"] == limits
+
+
 def test_a_denial_has_its_reason_and_nothing_else() -> None:
     assert decision_document(denial("policy.error")) == DENIAL | {"reasons": ["policy.error"]}
     assert not Decision().allow
@@ -89,7 +99,14 @@ def test_a_denial_has_its_reason_and_nothing_else() -> None:
         {"limits": {"rows": True}},
         {"limits": {"rows": 1.5}},
         {"limits": {"rows": "9"}},
+        {"limits": {"rows": 1_000_000_000_000}},
         {"limits": {"bytes": 9}},
+        {"limits": {"group": 1}},
+        {"limits": {"group": True}},
+        {"limits": {"group": 2.0}},
+        {"limits": {"group": "9"}},
+        {"limits": {"group": 1_000_000_000}},
+        {"limits": {"rows": 9, "group": None}},
         {"limits": []},
         {"valid_until": "soon"},
         {"valid_until": "2026-12-01"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from domain_agent.enforcement.groups import GroupRule
 from domain_agent.enforcement.masks import Pseudonyms
 from domain_agent.enforcement.plan import (
     DatasetPlan,
@@ -83,6 +84,8 @@ def test_every_difference_changes_the_key() -> None:
         plan_statement("bookings", [(planned(rows=()), KEY)]),
         plan_statement("bookings", [(planned(limits={}), KEY)]),
         plan_statement("bookings", [(planned(limits={"rows": 0}), KEY)]),
+        plan_statement("bookings", [(planned(limits={"group": 5}), KEY)]),
+        plan_statement("bookings", [(planned(limits={"group": 6}), KEY)]),
         plan_statement(
             "bookings", [(planned(masks={**DECISION.masks, "c0": MaskChoice(Mask.NULL, ())}), KEY)]
         ),
@@ -123,6 +126,36 @@ def test_the_smallest_row_limit_counts() -> None:
     plan = plan_statement("bookings", [(planned(), KEY), (other, KEY), (free, KEY)])
     assert plan.row_limit == 7
     assert plan_statement("bookings", [(free, KEY)]).row_limit is None
+
+
+def test_a_group_without_declared_persons_is_of_rows() -> None:
+    assert planned(limits={"group": 5}).group == GroupRule(5, ())
+    assert planned(limits={"rows": 5}).group is None
+
+
+def with_key(*names: str) -> Contract:
+    columns = tuple(dataclasses.replace(c, subject_key=c.name in names) for c in COLUMNS)
+    return dataclasses.replace(CONTRACT, datasets=(Dataset("passengers", "p.parquet", columns),))
+
+
+def grouped(contract: Contract, mask: Mask) -> DatasetPlan:
+    masks = {**DECISION.masks, "c1": MaskChoice(mask, ())}
+    decision = dataclasses.replace(DECISION, limits={"group": 5}, masks=masks)
+    return plan_dataset(contract, "passengers", decision, CLASSES, SOURCE)
+
+
+@pytest.mark.parametrize("mask", [Mask.CLEAR, Mask.PSEUDONYM])
+def test_persons_are_counted_where_the_mask_keeps_them_apart(mask: Mask) -> None:
+    assert grouped(with_key('e"mail'), mask).group == GroupRule(5, ('e"mail',))
+    assert grouped(with_key('e"mail', "id"), mask).group == GroupRule(5, ("id", 'e"mail'))
+
+
+@pytest.mark.parametrize("mask", [Mask.PARTIAL, Mask.CONSTANT, Mask.NULL, Mask.DROP])
+def test_persons_that_a_mask_makes_one_are_not_counted(mask: Mask) -> None:
+    with pytest.raises(errors.LimitUnsupported, match="subjectKey"):
+        grouped(with_key('e"mail'), mask)
+    with pytest.raises(errors.LimitUnsupported, match="subjectKey"):
+        grouped(with_key("id", 'e"mail'), mask)
 
 
 def choice(mask: object) -> dict[str, MaskChoice]:
@@ -167,6 +200,10 @@ def choice(mask: object) -> dict[str, MaskChoice]:
         ({"limits": {"rows": True}}, errors.LimitUnsupported),
         ({"limits": {"rows": 1.5}}, errors.LimitUnsupported),
         ({"limits": {"rows": None}}, errors.LimitUnsupported),
+        ({"limits": {"group": 1}}, errors.LimitUnsupported),
+        ({"limits": {"group": True}}, errors.LimitUnsupported),
+        ({"limits": {"group": 2.5}}, errors.LimitUnsupported),
+        ({"limits": {"group": None}}, errors.LimitUnsupported),
     ],
 )
 def test_what_cannot_be_applied_refuses(

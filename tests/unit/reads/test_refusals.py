@@ -102,3 +102,8 @@ def test_evidence_repeats_no_message_that_quotes_the_reader(
     class_: type[errors.MeshError],
 ) -> None:
     assert "hunter2" not in recorded(class_("there is no hunter2")).message
+
+
+def test_evidence_says_which_rule_for_statistics_a_statement_broke() -> None:
+    refused = errors.StatementAggregatesOnly("it has QUALIFY", product="p", dataset="d")
+    assert recorded(refused).message == "it has QUALIFY"

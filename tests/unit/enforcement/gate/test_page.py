@@ -15,9 +15,10 @@ def test_page_lists_the_allowed_functions_and_no_others() -> None:
     assert len(listed) == len(ALLOWED)
 
 
-def test_page_names_every_reason_of_the_gate() -> None:
+def test_page_names_every_reason_of_a_statement() -> None:
     reasons = set(re.findall(r"`(statement\.\w+)`", _PAGE))
     assert reasons == {
+        "statement.aggregates_only",
         "statement.function_not_allowed",
         "statement.invalid",
         "statement.name_ambiguous",
