@@ -100,7 +100,9 @@ def test_modules_keep_to_what_both_engines_do_alike(path: str) -> None:
 
     assert re.findall(r"\bnot\b(?! [a-z_]+$)", re.sub(r"#.*", "", text), re.M) == []
     assert re.findall(r"\bwith\b(?=.*\bas\b)", re.sub(r"#.*", "", text)) == []
-    assert re.findall(r"\b(?:http|time|rand|opa|net|uuid)\.\w+\(", text) == []
+    clocks = [] if path == "library/clock.rego" else ["time"]
+    outside = "|".join(["http", "rand", "opa", "net", "uuid", *clocks])
+    assert re.findall(rf"\b(?:{outside})\.\w+\(", text) == []
     assert text.count("\n") <= 160
 
 
