@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from google.protobuf.message import Message
@@ -17,12 +17,14 @@ from control_plane.policies import store as policies
 from control_plane.purposes import store as purposes
 from control_plane.purposes.wire import purpose_to_proto
 from control_plane.timeline import store as timeline
+from mesh.leases import Leases
 from mesh.snapshots.entries import MAX_PART_BYTES, difference, entries_digest, parts
 from mesh.snapshots.envelope import sign
 from mesh.v1 import agents_pb2
 from mesh.wire.agreements import enforceable_to_proto
+from mesh.wire.leases import leases_to_proto
 from mesh.wire.snapshots import entries_to_proto, envelope_to_proto
-from mesh.wire.times import to_duration, to_timestamp
+from mesh.wire.times import to_timestamp
 
 # An agent tells a reader for this long that an agreement ended, instead of that there is none.
 REMEMBERED = timedelta(days=30)
@@ -30,12 +32,16 @@ REMEMBERED = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the agents of a domain must know as of a revision."""
+    """Everything the agents of a domain must know as of a revision.
+
+    It misses no change up to `complete`, as the changes after `revision` don't concern them.
+    """
 
     domain: str
     revision: int
     entries: Mapping[str, bytes]
     digest: bytes
+    complete: int
 
 
 class Feed:
@@ -52,36 +58,35 @@ class Feed:
         self._keys = keys
         self._threads = threads
         self._clock = clock
-        self._newest: dict[str, tuple[int, Snapshot]] = {}
+        self._newest: dict[str, Snapshot] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def snapshot(self, domain: str, known_revision: int) -> Snapshot:
         """The domain's snapshot, which misses no change up to `known_revision`."""
         async with self._locks[domain]:
-            known = self._newest.get(domain)
-            if known is None or known[0] < known_revision:
-                newest = None if known is None else known[1]
+            newest = self._newest.get(domain)
+            if newest is None or newest.complete < known_revision:
                 run = asyncio.get_running_loop().run_in_executor
-                known = await run(self._threads, self._refresh, domain, newest)
-                self._newest[domain] = known
-            return known[1]
+                newest = await run(self._threads, self._refresh, domain, newest)
+                self._newest[domain] = newest
+            return newest
 
-    def _refresh(self, domain: str, newest: Snapshot | None) -> tuple[int, Snapshot]:
+    def _refresh(self, domain: str, newest: Snapshot | None) -> Snapshot:
         with self._database.reading() as tx:
             checked = timeline.heads(tx).revision
             revision = timeline.distributed_revision(tx, domain)
             if newest is not None and newest.revision == revision:
-                return checked, newest
+                return replace(newest, complete=checked)
             entries = _entries(tx, domain, self._clock(), self._keys)
-        return checked, Snapshot(domain, revision, entries, entries_digest(entries))
+        return Snapshot(domain, revision, entries, entries_digest(entries), checked)
 
 
 class Publisher:
     """Turns snapshots into signed messages for one domain's agents."""
 
-    def __init__(self, keys: KeyRing, lease: timedelta, clock: Callable[[], datetime]) -> None:
+    def __init__(self, keys: KeyRing, leases: Leases, clock: Callable[[], datetime]) -> None:
         self._key = keys.snapshot
-        self._lease = lease
+        self._leases = leases_to_proto(leases)
         self._clock = clock
 
     def whole(self, snapshot: Snapshot) -> Iterator[agents_pb2.SyncResponse]:
@@ -114,15 +119,16 @@ class Publisher:
         yield self._signed(payload)
 
     def renewal(self, snapshot: Snapshot) -> agents_pb2.SyncResponse:
-        """The lease anew, and nothing else."""
+        """The leases anew, and up to where the snapshot misses nothing."""
         return self._signed(self._payload(snapshot))
 
     def _payload(self, snapshot: Snapshot) -> agents_pb2.SyncPayload:
         return agents_pb2.SyncPayload(
             domain=snapshot.domain,
             issue_time=to_timestamp(self._clock()),
-            lease=to_duration(self._lease),
+            leases=self._leases,
             revision=snapshot.revision,
+            complete_revision=snapshot.complete,
         )
 
     def _signed(self, payload: agents_pb2.SyncPayload) -> agents_pb2.SyncResponse:

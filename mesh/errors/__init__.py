@@ -22,6 +22,7 @@ from mesh.errors.governance import (
     AgreementNotFound,
     AgreementRevoked,
     AgreementSettled,
+    AgreementUnenforced,
     ApprovalNoApprover,
     ApprovalSelf,
     ContractInactive,
@@ -101,6 +102,7 @@ from mesh.errors.reading import (
     TicketInvalid,
 )
 from mesh.errors.trust import (
+    AgentBehind,
     AgentDigestMismatch,
     AgentDomainForeign,
     AgentIdTaken,
@@ -126,6 +128,7 @@ __all__ = [
     "DIFFERENT_EXIT_CODE",
     "KINDS",
     "USAGE_EXIT_CODE",
+    "AgentBehind",
     "AgentDigestMismatch",
     "AgentDomainForeign",
     "AgentIdTaken",
@@ -142,6 +145,7 @@ __all__ = [
     "AgreementNotFound",
     "AgreementRevoked",
     "AgreementSettled",
+    "AgreementUnenforced",
     "ApprovalNoApprover",
     "ApprovalSelf",
     "Bug",

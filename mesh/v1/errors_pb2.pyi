@@ -93,7 +93,9 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_AGENT_ID_TAKEN: _ErrorReason.ValueType  # 34
     """Another key is enrolled under this id. Metadata: agent."""
     ERROR_REASON_AGENT_LEASE_EXPIRED: _ErrorReason.ValueType  # 35
-    """The agent has not heard from the control plane for longer than its lease."""
+    """The agent has not heard from the control plane for longer than its lease for data of this class; `since`
+    is when that lease ended. Metadata: classification, since.
+    """
     ERROR_REASON_AGENT_NOT_READY: _ErrorReason.ValueType  # 36
     """The agent has no snapshot to decide with yet."""
     ERROR_REASON_AGENT_OVERLOADED: _ErrorReason.ValueType  # 37
@@ -190,6 +192,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
     ERROR_REASON_STATE_TAKEN: _ErrorReason.ValueType  # 83
     """Another agent uses this state folder; each needs one of its own."""
+    ERROR_REASON_AGENT_BEHIND: _ErrorReason.ValueType  # 84
+    """The agent does not know of the revision that the read asks for yet; try again. Metadata: revision, wanted."""
+    ERROR_REASON_AGREEMENT_UNENFORCED: _ErrorReason.ValueType  # 85
+    """Not every agent of the domain enforces the revocation yet. Metadata: agreement, agents."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -268,7 +274,9 @@ ERROR_REASON_AGENT_NOT_FOUND: ErrorReason.ValueType  # 33
 ERROR_REASON_AGENT_ID_TAKEN: ErrorReason.ValueType  # 34
 """Another key is enrolled under this id. Metadata: agent."""
 ERROR_REASON_AGENT_LEASE_EXPIRED: ErrorReason.ValueType  # 35
-"""The agent has not heard from the control plane for longer than its lease."""
+"""The agent has not heard from the control plane for longer than its lease for data of this class; `since`
+is when that lease ended. Metadata: classification, since.
+"""
 ERROR_REASON_AGENT_NOT_READY: ErrorReason.ValueType  # 36
 """The agent has no snapshot to decide with yet."""
 ERROR_REASON_AGENT_OVERLOADED: ErrorReason.ValueType  # 37
@@ -365,3 +373,7 @@ ERROR_REASON_EVIDENCE_UNSIGNED: ErrorReason.ValueType  # 82
 """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
 ERROR_REASON_STATE_TAKEN: ErrorReason.ValueType  # 83
 """Another agent uses this state folder; each needs one of its own."""
+ERROR_REASON_AGENT_BEHIND: ErrorReason.ValueType  # 84
+"""The agent does not know of the revision that the read asks for yet; try again. Metadata: revision, wanted."""
+ERROR_REASON_AGREEMENT_UNENFORCED: ErrorReason.ValueType  # 85
+"""Not every agent of the domain enforces the revocation yet. Metadata: agreement, agents."""
