@@ -85,7 +85,10 @@ def test_a_revision_that_does_not_come_is_refused_with_both(scene: Scene) -> Non
     assert scene.asked == [8]
 
 
-def test_who_waits_is_woken_by_the_snapshot_and_reads_by_it(scene: Scene) -> None:
+def test_who_waits_is_woken_by_the_snapshot_and_reads_by_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "BEHIND_SECONDS", 30)
     old, new = entries(a="1"), entries(a="2")
     scene.hear(*scene.signer.snapshot(7, old))
     waiting = threading.Event()
