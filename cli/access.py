@@ -1,11 +1,13 @@
 """`mesh access`: ask for access, decide on it, end it."""
 
+from datetime import UTC
 from typing import TypedDict, Unpack
 
 import click
 
 from cli.arguments import DOMAIN, PRODUCT, Reference, instant_ahead
 from cli.commands import MeshGroup
+from cli.enforcing import agents_section, await_enforcements, enforcement_record, unenforced
 from cli.output import Detail, Listing
 from cli.records import agreement, state_number
 from cli.session import Session, pass_session
@@ -19,6 +21,7 @@ FIELDS = (
     "requester", "requested", "until", "approvers", "decider", "decided", "note", "ender", "ended",
     "enforced", "first_read",
 )  # fmt: skip
+STEP_FIELDS = (*FIELDS, "revision")
 OPEN_FIELDS = frozenset(
     {"approvers", "decider", "decided", "note", "ender", "ended", "enforced", "first_read"}
 )
@@ -105,7 +108,7 @@ def request(session: Session, product: tuple[str, str], **wanted: Unpack[Wanted]
             session.say(spoken)
     with session.client() as client:
         answer = client.call(client.agreements.RequestAgreement, message)
-    _show(session, answer.agreement)
+    _show(session, answer.agreement, STEP_FIELDS)
     who = " or ".join(answer.agreement.approvers) or "an owner of the product"
     session.say(f"Requested; {who} decides: mesh access approve {answer.agreement.id}")
 
@@ -172,7 +175,7 @@ def approve(session: Session, agreement_id: str, note: str) -> None:
     with session.client() as client:
         message = agreements_pb2.ApproveAgreementRequest(id=agreement_id, note=note)
         answer = client.call(client.agreements.ApproveAgreement, message)
-    _show(session, answer.agreement)
+    _show(session, answer.agreement, STEP_FIELDS)
 
 
 @access.command(
@@ -186,7 +189,7 @@ def reject(session: Session, agreement_id: str, note: str) -> None:
     with session.client() as client:
         message = agreements_pb2.RejectAgreementRequest(id=agreement_id, note=note)
         answer = client.call(client.agreements.RejectAgreement, message)
-    _show(session, answer.agreement)
+    _show(session, answer.agreement, STEP_FIELDS)
 
 
 @access.command(
@@ -199,33 +202,59 @@ def cancel(session: Session, agreement_id: str) -> None:
     with session.client() as client:
         message = agreements_pb2.CancelAgreementRequest(id=agreement_id)
         answer = client.call(client.agreements.CancelAgreement, message)
-    _show(session, answer.agreement)
+    _show(session, answer.agreement, STEP_FIELDS)
 
 
 @access.command(
-    help="End an active agreement; an owner, the steward, security or the consumer may.",
-    examples='mesh access revoke 0193f0c2-6c3e-7b1a-9a52-1f3d2c4b5a69 --note "project ended"',
+    help="End an active agreement; an owner, the steward, security or the consumer may. With"
+    " --wait, return when every agent of the domain enforces that, or, with exit code 9, after"
+    " --timeout.",
+    examples="""
+    mesh access revoke 0193f0c2-6c3e-7b1a-9a52-1f3d2c4b5a69 --note "project ended"
+    mesh access revoke 0193f0c2-6c3e-7b1a-9a52-1f3d2c4b5a69 --wait --timeout 60
+    """,
 )
 @click.argument("agreement_id", metavar=ID_METAVAR)
 @click.option("--note", default="", metavar="TEXT", help="Tells the consumer why.")
+@click.option("--wait", is_flag=True, help="Wait until all agents of the domain enforce it.")
 @pass_session
-def revoke(session: Session, agreement_id: str, note: str) -> None:
+def revoke(session: Session, agreement_id: str, note: str, wait: bool) -> int:
     with session.client() as client:
         message = agreements_pb2.RevokeAgreementRequest(id=agreement_id, note=note)
-        answer = client.call(client.agreements.RevokeAgreement, message)
-    _show(session, answer.agreement)
+        revoked = client.call(client.agreements.RevokeAgreement, message).agreement
+        if not wait:
+            _show(session, revoked, STEP_FIELDS)
+            return 0
+        session.say(f"Revoked in revision {revoked.revision}; waiting for the agents.")
+        found = await_enforcements(session, client, agreement_id)
+    record = enforcement_record(found, revoked.end_time.ToDatetime(tzinfo=UTC))
+    _show(session, revoked, STEP_FIELDS, record)
+    late = unenforced(agreement_id, found)
+    return session.tell(late) if late is not None else 0
 
 
 def _reference(pair: tuple[str, str] | None) -> str:
     return ":".join(pair) if pair else ""
 
 
-def _show(session: Session, message: agreements_pb2.Agreement) -> None:
-    record = agreement(message)
+def _show(
+    session: Session,
+    message: agreements_pb2.Agreement,
+    fields: tuple[str, ...] = FIELDS,
+    enforcement: dict[str, object] | None = None,
+) -> None:
+    """An agreement, and, after waiting for them, how it stands with the agents."""
+    record = {**agreement(message), **(enforcement or {})}
     worded: dict[str, object] = {}
     if record["state"] == AgreementState.ACTIVE:
         worded["enforced"] = record["enforced"] or "not yet by any agent"
         worded["first_read"] = record["first_read"] or "none yet"
     shown = {**record, **worded}
-    fields = tuple(name for name in FIELDS if shown[name] or name not in OPEN_FIELDS)
-    session.show(Detail(record, fields, worded=worded))
+    names = tuple(name for name in fields if shown[name] or name not in OPEN_FIELDS)
+    if enforcement is None:
+        session.show(Detail(record, names, worded=worded))
+        return
+    after = record["enforced_after"]
+    worded["enforced_after"] = "no agent acknowledged" if after is None else f"{after:.3f} seconds"
+    names += ("enforced_after",)
+    session.show(Detail(record, names, [agents_section(record)], worded))

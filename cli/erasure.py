@@ -56,7 +56,8 @@ def request(session: Session, principal: tuple[str, str], reason: str, yes: bool
     with session.client() as client:
         wanted = erasures_pb2.ErasePrincipalRequest(principal=name, reason=reason)
         answer = client.call(client.erasures.ErasePrincipal, wanted)
-    session.show(Detail(_record(answer.erasure), COLUMNS))
+    record = {**_record(answer.erasure), "revision": answer.revision}
+    session.show(Detail(record, (*COLUMNS, "revision")))
     waiting = len(answer.erasure.waiting)
     if waiting:
         session.say(

@@ -28,11 +28,12 @@ _CONTINUATION = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One statement, for what purpose, and under which agreement if one is named."""
+    """One statement and its purpose; the agreement and the least revision, if they are named."""
 
     sql: str
     purpose: str
     agreement: str | None
+    revision: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,12 @@ def reading(endpoints: Sequence[Endpoint], question: Question) -> Iterator[Readi
 
 def _metadata(endpoint: Endpoint, question: Question) -> tuple[tuple[str, str], ...]:
     named = (("x-mesh-agreement", question.agreement),) if question.agreement else ()
+    least = (("x-mesh-revision", str(question.revision)),) if question.revision else ()
     return (
         ("authorization", f"Bearer {endpoint.token}"),
         ("x-mesh-purpose", question.purpose),
         *named,
+        *least,
     )
 
 

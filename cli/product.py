@@ -52,7 +52,7 @@ def publish(session: Session, files: tuple[str, ...]) -> int:
                 session.say(f"{document.name} is refused:")
                 exit_code = exit_code or session.tell(error)
     if published:
-        session.show(Listing(published, ("product", "version", "outcome", "file")))
+        session.show(Listing(published, ("product", "version", "outcome", "revision", "file")))
     return exit_code
 
 

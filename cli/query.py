@@ -28,6 +28,7 @@ class Where(TypedDict):
     agreement: str | None
     domain: str | None
     agent_uri: str | None
+    revision: int | None
 
 
 @click.command(
@@ -50,11 +51,17 @@ class Where(TypedDict):
     metavar="NAME",
     help="Whose data; needed where the names in SQL do not start with it.",
 )
+@click.option(
+    "--revision",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Be decided by this revision or a later one, such as the one that a change told.",
+)
 @click.option("--agent", "agent_uri", metavar="URI", help="This agent, such as grpc://host:port.")
 @pass_session
 def query(session: Session, sql: str, **where: Unpack[Where]) -> None:
     statement = sys.stdin.read() if sql == "-" else sql
-    question = Question(statement, where["purpose"], where["agreement"])
+    question = Question(statement, where["purpose"], where["agreement"], where["revision"])
     with session.client() as client:
         endpoints = _endpoints(client, statement, where)
         with reading(endpoints, question) as answer:

@@ -15,7 +15,9 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from control_plane.admin import renew_admin_token
+from control_plane.agents import acknowledgement_store as acknowledgements
 from control_plane.agents import store as agents
+from control_plane.agents.enforcing import enforcements
 from control_plane.agents.feed import Feed, Publisher
 from control_plane.agents.keys import TrustedTokenKeys
 from control_plane.agents.service import AgentService
@@ -213,16 +215,18 @@ class ControlPlane:
             )
         )
         policies.activate_shipped(library)
-        agreements = AgreementService(database, agents.enforced, clock, new_id)
+        agreements = AgreementService(
+            database, acknowledgements.enforced, enforcements, clock, new_id
+        )
         sync = SyncParts(
             database=database,
             feed=Feed(database, keys, self._feeding, clock),
-            publisher=Publisher(keys, settings.lease, clock),
+            publisher=Publisher(keys, settings.leases, clock),
             notices=self._notices,
             threads=self._syncing,
             running=self._running,
             replica=replica,
-            lease=settings.lease,
+            leases=settings.leases,
             clock=clock,
         )
         vault = Vault(keys.evidence.private)
@@ -250,7 +254,7 @@ class ControlPlane:
             PurposeService(database, clock), server
         )
         status_pb2_grpc.add_StatusServiceServicer_to_server(
-            StatusService(database, settings.lease, version("meshwarden"), clock), server
+            StatusService(database, settings.leases, version("meshwarden"), clock), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection(

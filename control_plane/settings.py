@@ -10,12 +10,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic import Field as PydanticField
 
+from mesh.contracts.values import Classification
 from mesh.evidence.cloudevents import CHANGES_TOPIC, USAGE_TOPIC
 from mesh.kafka.settings import KafkaSettings
+from mesh.leases import DEFAULT_LEASES, Leases
 
 DEFAULT_LISTEN = "127.0.0.1:7400"
-DEFAULT_LEASE = timedelta(minutes=5)
-_KEYS = frozenset({"listen", "state", "lease", "tls", "database", "keys", "kafka", "policies"})
+SHORTEST_LEASE, LONGEST_LEASE = timedelta(seconds=1), timedelta(days=30)
+_KEYS = frozenset({"listen", "state", "leases", "tls", "database", "keys", "kafka", "policies"})
 _TLS_KEYS = frozenset({"certificate", "key"})
 
 
@@ -57,7 +59,7 @@ class PolicySettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set; `lease` is how long agents may act without hearing from us.
+    """Everything that can be set; `leases` are how long agents may act without hearing from us.
 
     `database` is a PostgreSQL URL, None for a file in the state folder; `keys` is the folder of
     the keys that all replicas share, None for the state folder; `kafka` is None where agents
@@ -66,7 +68,7 @@ class Settings:
 
     state: Path
     listen: str = DEFAULT_LISTEN
-    lease: timedelta = DEFAULT_LEASE
+    leases: Leases = DEFAULT_LEASES
     tls: Tls | None = None
     database: str | None = field(default=None, repr=False)
     keys: Path | None = None
@@ -82,8 +84,7 @@ class Settings:
                 f"{self.listen} can be reached from other machines, so it needs TLS: set"
                 " tls.certificate and tls.key, or listen on 127.0.0.1"
             )
-        if not timedelta(seconds=1) <= self.lease <= timedelta(days=1):
-            raise SettingsInvalid("lease is between 1 second and 1 day")
+        _check_leases(self.leases)
 
 
 def read_settings(
@@ -105,13 +106,10 @@ def read_settings(
     chosen_listen = listen or document.get("listen", DEFAULT_LISTEN)
     if not isinstance(chosen_listen, str):
         raise SettingsInvalid(f"listen is HOST:PORT, such as {DEFAULT_LISTEN}")
-    lease = document.get("lease", DEFAULT_LEASE.total_seconds())
-    if not isinstance(lease, int | float) or isinstance(lease, bool):
-        raise SettingsInvalid("lease is a number of seconds, such as 300")
     return Settings(
         state=state,
         listen=chosen_listen,
-        lease=timedelta(seconds=lease),
+        leases=_leases(document.get("leases", {})),
         tls=_tls(document.get("tls"), folder),
         database=database or _database(document.get("database")),
         keys=keys or _folder(document, "keys", folder),
@@ -153,6 +151,36 @@ def _tls(section: object, folder: Path) -> Tls | None:
     if not isinstance(section, dict) or set(section) != _TLS_KEYS:
         raise SettingsInvalid("tls has exactly the keys certificate and key, each a file")
     return Tls(folder / str(section["certificate"]), folder / str(section["key"]))
+
+
+def _leases(section: object) -> Leases:
+    """The lengths that are stated, and the defaults of the others."""
+    words = ", ".join(Classification)
+    if not isinstance(section, dict) or not set(section) <= set(Classification):
+        raise SettingsInvalid(f"leases has the keys {words} only, each a number of seconds")
+    lengths = dict(DEFAULT_LEASES.lengths)
+    for word, seconds in section.items():
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+            raise SettingsInvalid(f"leases.{word} is a number of seconds, such as 300")
+        try:
+            lengths[Classification(word)] = timedelta(seconds=seconds)
+        except (OverflowError, ValueError):
+            raise SettingsInvalid(f"leases.{word}: {seconds} seconds is no length") from None
+    return Leases(lengths)
+
+
+def _check_leases(leases: Leases) -> None:
+    milder: Classification | None = None
+    for one in Classification:
+        length = leases.lengths.get(one, timedelta())
+        if not SHORTEST_LEASE <= length <= LONGEST_LEASE:
+            raise SettingsInvalid(f"leases.{one} is between 1 second and 30 days")
+        if milder is not None and length > leases.lengths[milder]:
+            raise SettingsInvalid(
+                f"leases.{one} is longer than leases.{milder}: what is stricter is not served"
+                " longer than what is milder"
+            )
+        milder = one
 
 
 def _kafka(section: object, folder: Path) -> TopicSettings | None:

@@ -20,9 +20,10 @@ from domain_agent.control.witnessing import Witnessing
 from domain_agent.decisions import DecisionsService
 from domain_agent.flight.calls import caller_of
 from domain_agent.flight.service import FlightService, FlightSettings
+from domain_agent.flight.shares import Shares
 from domain_agent.governing import build_governed
 from domain_agent.rehearsal.rehearser import Rehearser
-from domain_agent.server import AgentServer, ServerSettings, Tls
+from domain_agent.server import RESERVED_WORKERS, AgentServer, ServerSettings, Tls
 from domain_agent.settings import AgentSettings
 from domain_agent.snapshot.holder import SnapshotHolder
 from domain_agent.spool.files import Files
@@ -37,6 +38,8 @@ from mesh.identity.tokens import TokenVerifier
 from mesh.v1 import agents_pb2
 
 STOP_SECONDS = 5.0
+# At once, of the threads that streams leave; health needs one too.
+DECISIONS = RESERVED_WORKERS - 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,13 @@ def build(settings: AgentSettings) -> Agent:
         clock.elapsed,
         os.urandom,
     )
-    decisions = DecisionsService(holder, governed.decider, verifier)
+    decisions = DecisionsService(
+        holder,
+        governed.decider,
+        verifier,
+        clock.now,
+        Shares(DECISIONS, "decisions"),
+    )
     server = AgentServer(
         server_settings,
         [flight, decisions],

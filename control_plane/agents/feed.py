@@ -19,12 +19,14 @@ from control_plane.purposes import store as purposes
 from control_plane.purposes.wire import purpose_to_proto
 from control_plane.timeline import store as timeline
 from mesh.decisions.policy import Policy
+from mesh.leases import Leases
 from mesh.snapshots.entries import MAX_PART_BYTES, difference, entries_digest, parts
 from mesh.snapshots.envelope import sign
 from mesh.v1 import agents_pb2
 from mesh.wire.agreements import enforceable_to_proto
+from mesh.wire.leases import leases_to_proto
 from mesh.wire.snapshots import entries_to_proto, envelope_to_proto
-from mesh.wire.times import to_duration, to_timestamp
+from mesh.wire.times import to_timestamp
 
 # An agent tells a reader for this long that an agreement ended, instead of that there is none.
 REMEMBERED = timedelta(days=30)
@@ -32,23 +34,26 @@ REMEMBERED = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything the agents of a domain must know as of a revision."""
+    """Everything the agents of a domain must know as of a revision.
+
+    It misses no change up to `complete`, as the changes after `revision` don't concern them.
+    """
 
     domain: str
     revision: int
     entries: Mapping[str, bytes]
     digest: bytes
+    complete: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A domain's snapshots, which miss no change up to `checked`.
+    """A domain's snapshots.
 
     Agents with a policy of their own, while one is tried, have a snapshot of their own. `asked`
     are rehearsals, by agent: id and digest.
     """
 
-    checked: int
     common: Snapshot
     own: Mapping[str, Snapshot]
     asked: Mapping[str, Sequence[tuple[str, str]]]
@@ -75,7 +80,7 @@ class Feed:
         """What an agent of the domain must know; it misses no change up to `known_revision`."""
         async with self._locks[domain]:
             known = self._newest.get(domain)
-            if known is None or known.checked < known_revision:
+            if known is None or known.common.complete < known_revision:
                 run = asyncio.get_running_loop().run_in_executor
                 known = await run(self._threads, self._refresh, domain, known)
                 self._newest[domain] = known
@@ -93,33 +98,36 @@ class Feed:
             revision = timeline.distributed_revision(tx, domain)
             asked = rehearsal_store.asked(tx, domain, now)
             if before is not None and before.common.revision == revision:
-                return replace(before, checked=checked, asked=asked)
+                own = {name: replace(one, complete=checked) for name, one in before.own.items()}
+                return _Known(replace(before.common, complete=checked), own, asked)
             entries = _entries(tx, domain, now, self._keys)
             staged = sorted(policies.staged_agents(tx, domain))
             snapshots = {
-                agent: _snapshot(domain, revision, entries, policies.in_force(tx, domain, agent))
+                agent: _snapshot(
+                    Snapshot(domain, revision, entries, b"", checked),
+                    policies.in_force(tx, domain, agent),
+                )
                 for agent in ["", *staged]
             }
-        return _Known(checked, snapshots.pop(""), snapshots, asked)
+        return _Known(snapshots.pop(""), snapshots, asked)
 
 
-def _snapshot(
-    domain: str, revision: int, entries: Mapping[str, bytes], policy: Policy | None
-) -> Snapshot:
+def _snapshot(common: Snapshot, policy: Policy | None) -> Snapshot:
+    """A domain's snapshot with the policy that an agent of it decides with."""
     modules = {} if policy is None else policy.modules
-    whole = {
-        **entries,
+    entries = {
+        **common.entries,
         **{f"policy/{path}": text.encode() for path, text in modules.items()},
     }
-    return Snapshot(domain, revision, whole, entries_digest(whole))
+    return replace(common, entries=entries, digest=entries_digest(entries))
 
 
 class Publisher:
     """Turns snapshots into signed messages for one domain's agents."""
 
-    def __init__(self, keys: KeyRing, lease: timedelta, clock: Callable[[], datetime]) -> None:
+    def __init__(self, keys: KeyRing, leases: Leases, clock: Callable[[], datetime]) -> None:
         self._key = keys.snapshot
-        self._lease = lease
+        self._leases = leases_to_proto(leases)
         self._clock = clock
 
     def whole(self, snapshot: Snapshot) -> Iterator[agents_pb2.SyncResponse]:
@@ -152,7 +160,7 @@ class Publisher:
         yield self._signed(payload)
 
     def renewal(self, snapshot: Snapshot) -> agents_pb2.SyncResponse:
-        """The lease anew, and nothing else."""
+        """The leases anew, and up to where the snapshot misses nothing."""
         return self._signed(self._payload(snapshot))
 
     def rehearsal(self, snapshot: Snapshot, id_: str, digest: str) -> agents_pb2.SyncResponse:
@@ -165,8 +173,9 @@ class Publisher:
         return agents_pb2.SyncPayload(
             domain=snapshot.domain,
             issue_time=to_timestamp(self._clock()),
-            lease=to_duration(self._lease),
+            leases=self._leases,
             revision=snapshot.revision,
+            complete_revision=snapshot.complete,
         )
 
     def _signed(self, payload: agents_pb2.SyncPayload) -> agents_pb2.SyncResponse:

@@ -1,12 +1,15 @@
 """Enrolment and what an agent is, free of wire and tables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from mesh.contracts.values import Classification
 from mesh.errors import AgentIdTaken, RequestInvalid, TokenJoinInvalid
+from mesh.leases import Leases
 from mesh.names import HYPHENATED_RULE, is_hyphenated
 
 JOIN_LIFETIME = timedelta(minutes=10)
@@ -22,6 +25,17 @@ class JoinToken:
     used_by: bytes | None
 
 
+_MAX_GIVEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """When the leases that were given together with a revision end, at the latest."""
+
+    revision: int
+    ends: Mapping[Classification, datetime]
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One connection of an agent to a replica, which holds until an instant unless prolonged."""
@@ -29,6 +43,18 @@ class Session:
     id: str
     replica: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """That an agent enforces a revision.
+
+    `previous` is what it was at before on the same stream, None where it had not been connected.
+    """
+
+    revision: int
+    digest: bytes
+    previous: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +81,39 @@ class EnrolledAgent:
     acknowledged_revision: int
     refusal: str
     report: AgentReport
+    given: tuple[Given, ...]
+
+    def lease_end(self, before: int, classification: Classification) -> datetime | None:
+        """When it stops serving what a revision ended, if it never hears of it; None if at once.
+
+        A lease is taken only together with its revision, so those of later ones don't count.
+        """
+        ends = [one.ends[classification] for one in self.given if one.revision < before]
+        return max(ends, default=None)
+
+
+def with_leases(
+    given: tuple[Given, ...], revision: int, leases: Leases, until: datetime
+) -> tuple[Given, ...]:
+    """What an agent may hold, once leases are given with a revision until an instant.
+
+    One that was given before does not end sooner because later ones are shorter.
+    """
+    ends = {one: until + leases[one] for one in Classification}
+    found = {one.revision: one for one in given}
+    known = found.pop(revision, None)
+    found[revision] = Given(revision, ends if known is None else _later(known.ends, ends))
+    kept = [found[one] for one in sorted(found)]
+    while len(kept) > _MAX_GIVEN:
+        first, second, *rest = kept
+        kept = [Given(first.revision, _later(first.ends, second.ends)), *rest]
+    return tuple(kept)
+
+
+def _later(
+    some: Mapping[Classification, datetime], others: Mapping[Classification, datetime]
+) -> Mapping[Classification, datetime]:
+    return {one: max(some[one], others[one]) for one in Classification}
 
 
 def proof_text(join_token: str, agent_id: str) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from control_plane.agents import acknowledgement_store as acknowledgements
 from control_plane.agents import store
 from control_plane.database import Transaction
 from control_plane.policies.fleet import AgentStanding
@@ -25,4 +26,4 @@ def standings(tx: Transaction, now: datetime) -> list[AgentStanding]:
 
 
 def _enforced_since(tx: Transaction, domain: str, agent: str) -> Callable[[int], datetime | None]:
-    return lambda revision: store.enforced_by(tx, domain, agent, revision)
+    return lambda revision: acknowledgements.enforced_by(tx, domain, agent, revision)

@@ -1,14 +1,26 @@
-"""The agents' tables: who is enrolled, what they acknowledged, and open join tokens."""
+"""The agents' tables: who is enrolled, which leases they may hold, and open join tokens."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, func
+from sqlalchemy import JSON, BigInteger, Column
 from sqlalchemy import update as sql_update
 from sqlmodel import Field, SQLModel, col, select
 
-from control_plane.agents.rules import AgentReport, EnrolledAgent, JoinToken, Session
+from control_plane.agents import acknowledgement_store as acknowledgements
+from control_plane.agents.rules import (
+    Acknowledgement,
+    AgentReport,
+    EnrolledAgent,
+    Given,
+    JoinToken,
+    Session,
+)
 from control_plane.database import Instant, Transaction
 from control_plane.replicas import store as replicas
+from mesh.contracts.values import Classification
+from mesh.times import parse_rfc3339, rfc3339_micros
 
 
 class AgentRow(SQLModel, table=True):
@@ -28,15 +40,7 @@ class AgentRow(SQLModel, table=True):
     products: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     spooled_events: int = Field(default=0, sa_type=BigInteger)
     policy_digest: str = ""
-
-
-class AcknowledgementRow(SQLModel, table=True):
-    __tablename__ = "acknowledgement"
-    domain: str = Field(primary_key=True)
-    agent: str = Field(primary_key=True)
-    revision: int = Field(primary_key=True, sa_type=BigInteger)
-    time: datetime = Field(sa_column=Column(Instant, nullable=False))
-    digest: bytes
+    given: list[list[Any]] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
 
 
 class JoinTokenRow(SQLModel, table=True):
@@ -95,6 +99,12 @@ def page(
     return [_agent(tx, row, now) for row in tx.exec(query.limit(limit)).all()]
 
 
+def of_domain(tx: Transaction, domain: str, now: datetime) -> list[EnrolledAgent]:
+    """Every agent of a domain, by id."""
+    query = select(AgentRow).where(AgentRow.domain == domain).order_by(col(AgentRow.id))
+    return [_agent(tx, row, now) for row in tx.exec(query).all()]
+
+
 def flight_uris(tx: Transaction, domain: str) -> list[str]:
     """Where the agents of a domain are reached, most recently heard first."""
     query = (
@@ -125,6 +135,22 @@ def keep_session(tx: Transaction, domain: str, agent: str, session: str, until: 
     return True
 
 
+def given(tx: Transaction, domain: str, agent: str) -> tuple[Given, ...]:
+    """The leases that an agent may hold."""
+    return _given(tx.get_one(AgentRow, (domain, agent)))
+
+
+def note_given(tx: Transaction, domain: str, agent: str, leases: Sequence[Given]) -> None:
+    """Note which leases an agent may hold, before it is given them."""
+    row = tx.get_one(AgentRow, (domain, agent))
+    row.given = [
+        [one.revision, {name.value: rfc3339_micros(end) for name, end in one.ends.items()}]
+        for one in leases
+    ]
+    tx.add(row)
+    tx.flush()
+
+
 def close_session(tx: Transaction, domain: str, agent: str, session: str) -> None:
     """End a session, unless another has taken its place."""
     tx.execute(
@@ -152,20 +178,15 @@ def sessions_of(tx: Transaction, replica: str) -> frozenset[str]:
 
 
 def acknowledge(
-    tx: Transaction, domain: str, agent: str, revision: int, digest: bytes, now: datetime
+    tx: Transaction, domain: str, agent: str, told: Acknowledgement, now: datetime
 ) -> None:
     """Note that an agent enforces a revision."""
     row = tx.get_one(AgentRow, (domain, agent))
-    row.acknowledged_revision = max(row.acknowledged_revision, revision)
+    row.acknowledged_revision = max(row.acknowledged_revision, told.revision)
     row.contact, row.refusal = now, ""
     tx.add(row)
-    if tx.get(AcknowledgementRow, (domain, agent, revision)) is None:
-        tx.add(
-            AcknowledgementRow(
-                domain=domain, agent=agent, revision=revision, time=now, digest=digest
-            )
-        )
     tx.flush()
+    acknowledgements.add(tx, domain, agent, told, now)
 
 
 def refuse(tx: Transaction, domain: str, agent: str, refusal: str, now: datetime) -> None:
@@ -185,27 +206,6 @@ def report(tx: Transaction, domain: str, agent: str, reported: AgentReport, now:
     row.spooled_events, row.policy_digest = reported.spooled_events, reported.policy_digest
     tx.add(row)
     tx.flush()
-
-
-def enforced(tx: Transaction, domain: str, revision: int) -> datetime | None:
-    """When the first agent of a domain acknowledged a revision or a later one."""
-    return tx.exec(
-        select(func.min(AcknowledgementRow.time)).where(
-            col(AcknowledgementRow.domain) == domain,
-            col(AcknowledgementRow.revision) >= revision,
-        )
-    ).one()
-
-
-def enforced_by(tx: Transaction, domain: str, agent: str, revision: int) -> datetime | None:
-    """When an agent acknowledged a revision or a later one."""
-    return tx.exec(
-        select(func.min(AcknowledgementRow.time)).where(
-            col(AcknowledgementRow.domain) == domain,
-            col(AcknowledgementRow.agent) == agent,
-            col(AcknowledgementRow.revision) >= revision,
-        )
-    ).one()
 
 
 _NO_SESSION = {"session": None, "session_replica": None, "session_until": None}
@@ -238,6 +238,14 @@ def _agent(tx: Transaction, row: AgentRow, now: datetime) -> EnrolledAgent:
             spooled_events=row.spooled_events,
             policy_digest=row.policy_digest,
         ),
+        given=_given(row),
+    )
+
+
+def _given(row: AgentRow) -> tuple[Given, ...]:
+    return tuple(
+        Given(revision, {Classification(one): parse_rfc3339(end) for one, end in ends.items()})
+        for revision, ends in row.given
     )
 
 

@@ -4,18 +4,28 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from control_plane.agents import store
 from control_plane.agents.feed import Feed, Publisher, Snapshot
-from control_plane.agents.rules import Session
+from control_plane.agents.rules import Acknowledgement, Session, with_leases
 from control_plane.database import Database
 from control_plane.notices import Notices
 from mesh.errors import AgentRevisionStale, AgentSuperseded, RequestInvalid
+from mesh.leases import Leases
 from mesh.v1 import agents_pb2
 
 _REMEMBERED_REVISIONS = 1_000
 _MAX_REFUSAL_CHARS = 2_000
+_MAX_QUESTIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What was sent, and what the agent was at before on this stream."""
+
+    digest: bytes
+    previous: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,7 @@ class SyncParts:
     threads: Executor
     running: "set[SyncSession]"
     replica: str
-    lease: timedelta
+    leases: Leases
     clock: Callable[[], datetime]
 
 
@@ -42,11 +52,13 @@ class SyncSession:
         self._session = session
         self._parts = with_parts
         self._publisher = with_parts.publisher
-        self._sent: dict[int, bytes] = {}
+        self._sent: dict[int, _Sent] = {}
         self._rehearsals: set[str] = set()
         self._latest: Snapshot | None = None
         self._repeat = asyncio.Event()
         self._repeated = 0
+        self._asked = asyncio.Event()
+        self._questions: set[int] = set()
         self._superseded = asyncio.Event()
         self._is_stored = False
 
@@ -85,7 +97,8 @@ class SyncSession:
         self, acknowledged: int, reader: asyncio.Task[None]
     ) -> AsyncIterator[agents_pb2.SyncResponse]:
         loop = asyncio.get_running_loop()
-        interval = self._parts.lease.total_seconds() / 3
+        interval = self._parts.leases.shortest.total_seconds() / 3
+        renew_at = loop.time()
         while True:
             self._parts.notices.check_open()
             change = self._parts.notices.next_change()
@@ -99,17 +112,20 @@ class SyncSession:
                     " state, or is another one",
                     revision=str(snapshot.revision),
                 )
-            for response in self._news(snapshot):
+            is_due = loop.time() >= renew_at
+            if is_due:
+                await self._threaded(self._keep, snapshot.revision)
+                renew_at = loop.time() + interval
+            responses = self._news(snapshot)
+            if self._answers(snapshot) or is_due:
+                responses = responses or [self._publisher.renewal(snapshot)]
+            for response in responses:
                 yield response
             for rehearsal, digest in self._parts.feed.rehearsals(self._domain, self._agent):
                 if rehearsal not in self._rehearsals:
                     self._rehearsals.add(rehearsal)
                     yield self._publisher.rehearsal(snapshot, rehearsal, digest)
-            renew_at = loop.time() + interval
-            while not await self._woken(change, reader, renew_at - loop.time()):
-                await self._threaded(self._keep)
-                yield self._publisher.renewal(snapshot)
-                renew_at = loop.time() + interval
+            await self._woken(change, reader, renew_at - loop.time())
             if self._superseded.is_set():
                 raise _superseded(self._domain, self._agent)
             if reader.done():
@@ -123,28 +139,35 @@ class SyncSession:
         self._repeat.clear()
         if old is not None and old.revision == snapshot.revision and not again:
             return []
-        self._sent[snapshot.revision] = snapshot.digest
+        if snapshot.revision not in self._sent:
+            previous = None if old is None else old.revision
+            self._sent[snapshot.revision] = _Sent(snapshot.digest, previous)
         while len(self._sent) > _REMEMBERED_REVISIONS:
             del self._sent[min(self._sent)]
         if old is None or again:
             return list(self._publisher.whole(snapshot))
         return list(self._publisher.change(old, snapshot))
 
+    def _answers(self, snapshot: Snapshot) -> bool:
+        """Whether the snapshot answers a question of the agent."""
+        self._asked.clear()
+        answered = {revision for revision in self._questions if revision <= snapshot.complete}
+        self._questions -= answered
+        return bool(answered)
+
     async def _woken(
         self, change: asyncio.Event, reader: asyncio.Task[None], seconds: float
-    ) -> bool:
-        """Wait for something to do; False when it is time to renew the lease."""
-        waits = [
-            asyncio.create_task(event.wait()) for event in (change, self._repeat, self._superseded)
-        ]
+    ) -> None:
+        """Wait for something to do, or until it is time to renew the leases."""
+        events = (change, self._repeat, self._asked, self._superseded)
+        waits = [asyncio.create_task(event.wait()) for event in events]
         try:
-            done, _ = await asyncio.wait(
+            await asyncio.wait(
                 [reader, *waits], timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             for wait in waits:
                 wait.cancel()
-        return bool(done)
 
     async def _read(self, requests: AsyncIterator[agents_pb2.SyncRequest]) -> None:
         async for request in requests:
@@ -153,9 +176,11 @@ class SyncSession:
                     await self._acknowledged(request.acknowledgement)
                 case "refusal":
                     await self._refused(request.refusal)
+                case "question":
+                    self._question(request.question.revision)
                 case _:
                     raise RequestInvalid(
-                        "after hello an agent sends acknowledgements and refusals",
+                        "after hello an agent sends acknowledgements, refusals and questions",
                         field="message",
                     )
 
@@ -165,7 +190,7 @@ class SyncSession:
             raise RequestInvalid(
                 f"revision {message.revision} was not sent on this stream", field="revision"
             )
-        if expected != message.digest:
+        if expected.digest != message.digest:
             await self._refused(
                 agents_pb2.SyncRefusal(
                     revision=message.revision,
@@ -174,7 +199,15 @@ class SyncSession:
                 )
             )
             return
-        await self._threaded(self._store_acknowledgement, message.revision, message.digest)
+        told = Acknowledgement(message.revision, message.digest, expected.previous)
+        await self._threaded(self._store_acknowledgement, told)
+
+    def _question(self, revision: int) -> None:
+        """Remember it; of too many those that are furthest ahead are forgotten."""
+        self._questions.add(revision)
+        if len(self._questions) > _MAX_QUESTIONS:
+            self._questions.remove(max(self._questions))
+        self._asked.set()
 
     async def _refused(self, message: agents_pb2.SyncRefusal) -> None:
         """Remember why; the agent gets everything anew, once for each revision."""
@@ -203,23 +236,27 @@ class SyncSession:
 
     def _open(self) -> None:
         now = self._parts.clock()
-        session = Session(self._session, self._parts.replica, now + self._parts.lease)
+        session = Session(self._session, self._parts.replica, now + self._parts.leases.shortest)
         with self._parts.database.writing() as tx:
             store.open_session(tx, self._domain, self._agent, session, now)
 
-    def _keep(self) -> None:
-        until = self._parts.clock() + self._parts.lease
+    def _keep(self, revision: int) -> None:
+        """Count as connected for a while, in which leases are given with a revision or later."""
+        until = self._parts.clock() + self._parts.leases.shortest
         with self._parts.database.writing() as tx:
             if not store.keep_session(tx, self._domain, self._agent, self._session, until):
                 raise _superseded(self._domain, self._agent)
+            known = store.given(tx, self._domain, self._agent)
+            given = with_leases(known, revision, self._parts.leases, until)
+            store.note_given(tx, self._domain, self._agent, given)
 
     def _close(self) -> None:
         with self._parts.database.writing() as tx:
             store.close_session(tx, self._domain, self._agent, self._session)
 
-    def _store_acknowledgement(self, revision: int, digest: bytes) -> None:
+    def _store_acknowledgement(self, told: Acknowledgement) -> None:
         with self._parts.database.writing() as tx:
-            store.acknowledge(tx, self._domain, self._agent, revision, digest, self._parts.clock())
+            store.acknowledge(tx, self._domain, self._agent, told, self._parts.clock())
 
     def _store_refusal(self, refusal: str) -> None:
         with self._parts.database.writing() as tx:

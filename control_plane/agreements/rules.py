@@ -1,7 +1,7 @@
 """The agreement's life: what may be asked, who decides, what follows what. All of it pure."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mesh.agreements.values import Agreement, AgreementState
@@ -25,6 +25,26 @@ from mesh.identity.principal import Principal, PrincipalKind
 
 MAX_TEXT = 2_000
 _TEAM = "team:"
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """Whether an agent enforces an agreement's latest change, as seen at an instant.
+
+    `lease_end` is when it stops serving by itself, None if it never had a lease.
+    """
+
+    agent: str
+    acknowledged: datetime | None
+    lease_end: datetime | None
+    seen: datetime
+
+    @property
+    def is_enforced(self) -> bool:
+        """Also when nothing can be served any more."""
+        return (
+            self.acknowledged is not None or self.lease_end is None or self.lease_end <= self.seen
+        )
 
 
 def approvers(owners: Iterable[str], agreement: Agreement) -> tuple[str, ...]:

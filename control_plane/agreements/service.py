@@ -1,6 +1,6 @@
 """AgreementService: ask, decide, end, and see who may read what."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,23 +20,28 @@ from mesh.wire.agreements import agreement_to_proto, state_from_proto
 from mesh.wire.times import from_timestamp, to_timestamp
 
 Enforced = Callable[[Transaction, str, int], datetime | None]
+Enforcements = Callable[[Transaction, Agreement, datetime], Sequence[rules.Enforcement]]
 Step = Callable[[Agreement, Principal, tuple[str, ...]], Agreement]
 EXPIRY_ACTOR = "service:meshwarden"
 _MAX_REQUEST_ID = 128
 
 
 class AgreementService(agreements_pb2_grpc.AgreementServiceServicer):
-    """`enforced` tells when the first agent of a domain acknowledged a revision or a later one."""
+    """`enforced` tells when the first agent of a domain acknowledged a revision or a later one,
+    `enforcements` which agents enforce an agreement's latest change.
+    """
 
     def __init__(
         self,
         database: Database,
         enforced: Enforced,
+        enforcements: Enforcements,
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
         self._database = database
         self._enforced = enforced
+        self._enforcements = enforcements
         self._clock = clock
         self._new_id = new_id
 
@@ -75,10 +80,15 @@ class AgreementService(agreements_pb2_grpc.AgreementServiceServicer):
         self, request: agreements_pb2.GetAgreementRequest, context: object
     ) -> agreements_pb2.GetAgreementResponse:
         """One agreement, for those who may see it."""
+        now = self._clock()
         with self._database.reading() as tx:
             agreement, _ = _visible(tx, request.id)
-            message = self._to_proto(tx, agreement, self._clock())
-        return agreements_pb2.GetAgreementResponse(agreement=message)
+            message = self._to_proto(tx, agreement, now)
+            is_known = agreement.state in _ENFORCEABLE
+            found = self._enforcements(tx, agreement, now) if is_known else ()
+        return agreements_pb2.GetAgreementResponse(
+            agreement=message, enforcements=map(_enforcement_to_proto, found)
+        )
 
     def ListAgreements(
         self, request: agreements_pb2.ListAgreementsRequest, context: object
@@ -223,6 +233,15 @@ class AgreementService(agreements_pb2_grpc.AgreementServiceServicer):
 
 
 _ENFORCEABLE = frozenset({AgreementState.ACTIVE, AgreementState.EXPIRED, AgreementState.REVOKED})
+
+
+def _enforcement_to_proto(enforcement: rules.Enforcement) -> agreements_pb2.Enforcement:
+    message = agreements_pb2.Enforcement(agent=enforcement.agent, enforced=enforcement.is_enforced)
+    if enforcement.acknowledged is not None:
+        message.acknowledge_time.CopyFrom(to_timestamp(enforcement.acknowledged))
+    if enforcement.lease_end is not None:
+        message.lease_end_time.CopyFrom(to_timestamp(enforcement.lease_end))
+    return message
 
 
 def _save(tx: Transaction, agreement: Agreement, change: Change) -> Agreement:

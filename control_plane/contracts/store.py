@@ -62,6 +62,16 @@ def versions(tx: Transaction, domain: str, product: str) -> list[str]:
     return list(tx.exec(query))
 
 
+def since(tx: Transaction, domain: str, product: str, revision: int) -> list[Contract]:
+    """What somebody may go by who was at a revision: the newest contract of then, and all later."""
+    mine = (ContractRow.domain == domain, ContractRow.product == product)
+    then = select(func.max(ContractRow.revision)).where(*mine, ContractRow.revision <= revision)
+    query = select(ContractRow.document).where(
+        *mine, col(ContractRow.revision) >= func.coalesce(then.scalar_subquery(), 0)
+    )
+    return [_read(document) for document in tx.exec(query)]
+
+
 def products(
     tx: Transaction, domain: str = "", after: str = "", limit: int | None = None
 ) -> Iterator[Published]:

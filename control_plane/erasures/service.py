@@ -49,7 +49,7 @@ class ErasureService(erasures_pb2_grpc.ErasureServiceServicer):
             revision = timeline.record_change(tx, _requested(erasure))
             vault.add_erasure(tx, erasure, principal, revision)
         self._database.scrub_soon()
-        return erasures_pb2.ErasePrincipalResponse(erasure=_to_proto(erasure))
+        return erasures_pb2.ErasePrincipalResponse(erasure=_to_proto(erasure), revision=revision)
 
     def ListErasures(
         self, request: erasures_pb2.ListErasuresRequest, context: object

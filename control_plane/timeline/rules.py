@@ -34,6 +34,16 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Distributed:
+    """A change that agents had to learn of: those of a domain, or all when it is None."""
+
+    revision: int
+    time: datetime
+    domain: str | None
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """A read as of its latest event; `receipt` names it among its agent's.
 

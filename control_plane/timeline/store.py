@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from control_plane.bulk import among, insert_rows, update_rows
 from control_plane.database import HEADS, Transaction
 from control_plane.notices import Heads
-from control_plane.timeline.rules import Change, Entry, Read, Sight, Wanted, class_bits
+from control_plane.timeline.rules import Change, Distributed, Entry, Read, Sight, Wanted, class_bits
 from control_plane.timeline.tables import CounterRow, EntryProductRow, EntryRow
 
 _READ, _CHANGE = "read", "change"
@@ -81,6 +81,17 @@ def distributed_revision(tx: Transaction, domain: str) -> int:
         )
     ).one()
     return latest or 0
+
+
+def distributed(tx: Transaction, limit: int) -> list[Distributed]:
+    """The latest changes that agents had to learn of, newest first."""
+    query = (
+        select(EntryRow.revision, EntryRow.time, EntryRow.domain, EntryRow.product)
+        .where(col(EntryRow.distributed), col(EntryRow.revision).is_not(None))
+        .order_by(col(EntryRow.revision).desc())
+        .limit(limit)
+    )
+    return [Distributed(revision or 0, *rest) for revision, *rest in tx.exec(query)]
 
 
 def newest(

@@ -5,6 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import grpc
 
@@ -17,6 +18,8 @@ from mesh.v1 import agents_pb2, agents_pb2_grpc
 from mesh.wire.status import from_rpc_error
 
 log = logging.getLogger(__name__)
+
+_Answers: TypeAlias = queue.SimpleQueue[agents_pb2.SyncRequest | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,9 @@ class SyncClient:
         self._keys, self._heard = snapshot_keys, heard
         self._stopping = threading.Event()
         self._cancel: Callable[[], object] | None = None
+        self._answers: _Answers | None = None
         self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+        holder.when_behind(self._ask)
 
     def start(self) -> None:
         self._thread.start()
@@ -54,6 +59,13 @@ class SyncClient:
         if cancel is not None:
             cancel()
         self._thread.join()
+
+    def _ask(self, revision: int) -> None:
+        """Ask to be told when nothing up to a revision is missing; without a stream, nobody."""
+        answers = self._answers
+        if answers is not None:
+            question = agents_pb2.SyncQuestion(revision=revision)
+            answers.put(agents_pb2.SyncRequest(question=question))
 
     def _run(self) -> None:
         pause = 0.2
@@ -73,7 +85,7 @@ class SyncClient:
             pause = min(pause * 2, 5.0)
 
     def _stream(self) -> None:
-        answers: queue.SimpleQueue[agents_pb2.SyncRequest | None] = queue.SimpleQueue()
+        answers: _Answers = queue.SimpleQueue()
         answers.put(
             agents_pb2.SyncRequest(
                 hello=agents_pb2.SyncHello(acknowledged_revision=self._holder.highest_revision)
@@ -83,11 +95,13 @@ class SyncClient:
         call = stub.Sync(_until_none(answers), metadata=self._link.metadata)
         self._cancel = call.cancel
         receiver = Receiver(self._domain, self._keys, self._holder.highest_revision)
+        self._answers = answers
         try:
             for message in call:
                 if not self._take(receiver, message, answers):
                     return
         finally:
+            self._answers = None
             answers.put(None)
             call.cancel()
 
@@ -95,7 +109,7 @@ class SyncClient:
         self,
         receiver: Receiver,
         message: agents_pb2.SyncResponse,
-        answers: "queue.SimpleQueue[agents_pb2.SyncRequest | None]",
+        answers: _Answers,
     ) -> bool:
         """Install what came and answer; False when the stream must start anew."""
         try:
@@ -114,9 +128,7 @@ class SyncClient:
             self._acknowledge(received.snapshot, answers)
         return True
 
-    def _acknowledge(
-        self, snapshot: Snapshot, answers: "queue.SimpleQueue[agents_pb2.SyncRequest | None]"
-    ) -> None:
+    def _acknowledge(self, snapshot: Snapshot, answers: _Answers) -> None:
         answers.put(
             agents_pb2.SyncRequest(
                 acknowledgement=agents_pb2.SyncAcknowledgement(
@@ -128,9 +140,7 @@ class SyncClient:
         self._heard.installed()
 
 
-def _until_none(
-    answers: "queue.SimpleQueue[agents_pb2.SyncRequest | None]",
-) -> Iterator[agents_pb2.SyncRequest]:
+def _until_none(answers: _Answers) -> Iterator[agents_pb2.SyncRequest]:
     while (answer := answers.get()) is not None:
         yield answer
 

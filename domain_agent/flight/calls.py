@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 
 import grpc
@@ -14,8 +15,10 @@ from mesh.identity.principal import Caller
 AUTHORIZATION = "authorization"
 PURPOSE = "x-mesh-purpose"
 AGREEMENT = "x-mesh-agreement"
+REVISION = "x-mesh-revision"
 MAX_NAME = 63
 MAX_AGREEMENTS = 32
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def read_context(context: grpc.ServicerContext, verifier: Verifier) -> ReadContext:
@@ -25,6 +28,7 @@ def read_context(context: grpc.ServicerContext, verifier: Verifier) -> ReadConte
         purpose=_purpose(context),
         agreements=_agreements(context),
         client=context.peer(),
+        revision=_revision(context),
     )
 
 
@@ -92,6 +96,18 @@ def _agreements(context: grpc.ServicerContext) -> frozenset[str]:
             f"{AGREEMENT} names at most {MAX_AGREEMENTS} agreements by their ids."
         )
     return agreements
+
+
+def _revision(context: grpc.ServicerContext) -> int:
+    revisions = set(_values(context.invocation_metadata(), REVISION))
+    if not revisions:
+        return 0
+    if len(revisions) > 1 or not all(map(_WHOLE_NUMBER.fullmatch, revisions)):
+        raise errors.RequestInvalid(
+            f"{REVISION} is one whole number, the least revision that the read is decided by.",
+            field=REVISION,
+        )
+    return int(revisions.pop())
 
 
 def _values(metadata: Metadata, key: str) -> Iterable[str]:

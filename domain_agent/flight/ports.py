@@ -14,12 +14,16 @@ class Verifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadContext:
-    """Who reads, for what, under which agreements they named, and from where."""
+    """Who reads, for what, under which agreements they named, and from where.
+
+    `revision` is the least that they want to be decided by; 0 means whatever is in force.
+    """
 
     caller: Caller
     purpose: str | None
     agreements: frozenset[str]
     client: str
+    revision: int = 0
 
 
 class Prepared(Protocol):

@@ -1,6 +1,6 @@
 """One decision per dataset: which agreement a read rests on, or why none does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +18,8 @@ from mesh.errors import (
     PurposeMissing,
     PurposeUnknown,
 )
+from mesh.identity.principal import Caller
+from mesh.identity.tokens import LEEWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,13 @@ def require_purpose(context: ReadContext, snapshot: Snapshot) -> str:
             purpose=context.purpose,
         )
     return context.purpose
+
+
+def valid_until(caller: Caller, decisions: Iterable[DatasetDecision]) -> datetime:
+    """The end of the token, or what the policy returned, whichever comes first."""
+    ends = [caller.expires + LEEWAY]
+    ends += [until for d in decisions if (until := d.decided.decision.valid_until) is not None]
+    return min(ends)
 
 
 class DatasetDecider:

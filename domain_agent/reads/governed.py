@@ -10,7 +10,12 @@ from domain_agent.clock import Clock
 from domain_agent.enforcement.plan import Plan
 from domain_agent.flight.ports import Prepared, ReadContext, TableInfo
 from domain_agent.flight.shares import Shares
-from domain_agent.reads.deciding import DatasetDecider, DatasetDecision, require_purpose
+from domain_agent.reads.deciding import (
+    DatasetDecider,
+    DatasetDecision,
+    require_purpose,
+    valid_until,
+)
 from domain_agent.reads.grouping import GroupedStatements, PlannedSql
 from domain_agent.reads.planning import Planner
 from domain_agent.reads.reading import GovernedReading
@@ -21,6 +26,7 @@ from domain_agent.reads.statements import CheckedSql, Statements
 from domain_agent.snapshot.holder import SnapshotHolder
 from domain_agent.snapshot.values import Snapshot
 from domain_agent.worker.pool import WorkerPool
+from mesh.contracts.values import Classification
 from mesh.errors import (
     EvidenceUnavailable,
     InternalError,
@@ -29,7 +35,6 @@ from mesh.errors import (
     StatementStale,
     TokenExpired,
 )
-from mesh.identity.tokens import LEEWAY
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ class _Allowed:
     snapshot: Snapshot
     plan: Plan
     sql: PlannedSql
+    classification: Classification
     valid_until: datetime
 
 
@@ -123,7 +129,7 @@ class GovernedReads:
 
     def tables(self, context: ReadContext) -> Sequence[TableInfo]:
         """The datasets that an agreement of the caller covers, as the caller would read them."""
-        snapshot = self._holder.current()
+        snapshot = self._holder.current(context.revision)
         purpose = require_purpose(context, snapshot)
         found = []
         for product, contract in sorted(snapshot.contracts.items()):
@@ -143,6 +149,7 @@ class GovernedReads:
     def allow_again(self, context: ReadContext, checked: CheckedSql, before: _Allowed) -> _Allowed:
         """What allows a running read under the snapshot in force. Raises StatementRevoked."""
         snapshot = self._holder.current()
+        self._holder.lease.remaining(before.classification)
         if snapshot is before.snapshot and self._clock.now() < before.valid_until:
             return before
         try:
@@ -156,7 +163,7 @@ class GovernedReads:
     def _begin(self, record: "_Record") -> Snapshot:
         known = self._holder.peek()
         record.purposes = known.purposes if known is not None else frozenset()
-        snapshot = self._holder.current()
+        snapshot = self._holder.current(record.context.revision)
         record.revision, record.purposes = snapshot.revision, snapshot.purposes
         return snapshot
 
@@ -164,6 +171,10 @@ class GovernedReads:
         self, context: ReadContext, checked: CheckedSql, snapshot: Snapshot, record: "_Record"
     ) -> _Allowed:
         purpose = require_purpose(context, snapshot)
+        classification = snapshot.classification(
+            (name.product, name.dataset) for name in checked.datasets
+        )
+        left = self._holder.lease.remaining(classification)
         for name in checked.datasets:
             decision = self._decider.decide(context, purpose, snapshot, name.product, name.dataset)
             record.decisions.append(decision)
@@ -176,12 +187,13 @@ class GovernedReads:
                     purpose,
                 )
         decisions = tuple(record.decisions)
-        ends = [context.caller.expires + LEEWAY]
-        ends += [until for d in decisions if (until := d.decided.decision.valid_until) is not None]
-        if self._clock.now() >= min(ends):
+        now = self._clock.now()
+        until = valid_until(context.caller, decisions)
+        if now >= until:
             raise TokenExpired("the token expired while the statement ran; issue a new one")
         plan = self._planner.plan(decisions)
-        return _Allowed(snapshot, plan, self._grouped.under(plan, checked, snapshot), min(ends))
+        sql = self._grouped.under(plan, checked, snapshot)
+        return _Allowed(snapshot, plan, sql, classification, min(until, now + left))
 
 
 def _prepared_here(prepared: Prepared) -> PreparedRead:

@@ -1,29 +1,36 @@
 """Turns what the control plane sends into snapshots: verified, whole, never older than what was."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from domain_agent.snapshot.values import RememberingReader, Snapshot, TrustedKey, read_snapshot
 from mesh.errors import AgentDigestMismatch, AgentRevisionStale, AgentSignatureInvalid
+from mesh.leases import Leases
 from mesh.snapshots.entries import Difference
 from mesh.snapshots.envelope import verify
 from mesh.v1 import agents_pb2
+from mesh.wire.leases import leases_from_proto
 from mesh.wire.snapshots import entries_from_proto, envelope_from_proto
 
 
-class Received:
-    """What one message amounted to: a lease renewal, and maybe a snapshot, or a rehearsal."""
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What every signed message says anew: leases from when, and up to where nothing is missing."""
 
-    def __init__(
-        self,
-        issued: datetime,
-        lease: timedelta,
-        snapshot: Snapshot | None,
-        stored: agents_pb2.StoredSnapshot | None,
-    ) -> None:
-        self.issued, self.lease = issued, lease
-        self.snapshot, self.stored = snapshot, stored
-        self.rehearsal: agents_pb2.RehearsalRequest | None = None
+    issued: datetime
+    leases: Leases
+    complete_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What one message amounted to: a renewal, and maybe a snapshot, or a rehearsal asked for."""
+
+    renewal: Renewal
+    snapshot: Snapshot | None
+    stored: agents_pb2.StoredSnapshot
+    rehearsal: agents_pb2.RehearsalRequest | None = None
 
 
 class Receiver:
@@ -58,7 +65,7 @@ class Receiver:
             renewal = self._verified(stored.lease)
             # A lease for another revision says nothing of this one: it may be an older one's.
             if renewal.revision == received.snapshot.revision:
-                received.issued, received.lease = _issued(renewal), _lease(renewal)
+                received = replace(received, renewal=_renewal(renewal))
         return received
 
     def _verified(self, envelope: agents_pb2.SignedEnvelope) -> agents_pb2.SyncPayload:
@@ -83,10 +90,10 @@ class Receiver:
                 self._require_not_older(payload.revision)
                 return self._delta(envelope, payload)
             case kind:
+                self._require_current(payload.revision)
                 self._stored.lease.CopyFrom(envelope)
-                received = Received(_issued(payload), _lease(payload), None, self._copy())
-                received.rehearsal = payload.rehearsal if kind == "rehearsal" else None
-                return received
+                asked = payload.rehearsal if kind == "rehearsal" else None
+                return Received(_renewal(payload), None, self._copy(), asked)
 
     def _part(self, part: agents_pb2.SnapshotPart) -> Received | None:
         if self._pending is None or part.index != len(self._stored.parts):
@@ -114,8 +121,7 @@ class Receiver:
         change = Difference(entries_from_proto(delta.upserts), tuple(delta.removals))
         received = self._received(payload, delta.digest, change.apply(current.entries))
         self._stored.deltas.append(envelope)
-        received.stored = self._copy()
-        return received
+        return replace(received, stored=self._copy())
 
     def _received(
         self, payload: agents_pb2.SyncPayload, digest: bytes, entries: Mapping[str, bytes]
@@ -124,7 +130,15 @@ class Receiver:
         self._current = snapshot
         self._highest = max(self._highest, snapshot.revision)
         self._keys.update(snapshot_keys(snapshot.keys))
-        return Received(_issued(payload), _lease(payload), snapshot, self._copy())
+        return Received(_renewal(payload), snapshot, self._copy())
+
+    def _require_current(self, revision: int) -> None:
+        """Leases for a revision that the agent is not at say nothing of what it enforces."""
+        if self._current is None or self._current.revision != revision:
+            raise AgentDigestMismatch(
+                f"leases for revision {revision} do not fit what the agent has",
+                revision=str(revision),
+            )
 
     def _require_not_older(self, revision: int) -> None:
         if revision < self._highest:
@@ -145,9 +159,9 @@ def snapshot_keys(keys: tuple[TrustedKey, ...]) -> dict[str, bytes]:
     return {key.id: key.public_key for key in keys if key.use == "snapshot"}
 
 
-def _issued(payload: agents_pb2.SyncPayload) -> datetime:
-    return payload.issue_time.ToDatetime(UTC)
-
-
-def _lease(payload: agents_pb2.SyncPayload) -> timedelta:
-    return payload.lease.ToTimedelta()
+def _renewal(payload: agents_pb2.SyncPayload) -> Renewal:
+    return Renewal(
+        payload.issue_time.ToDatetime(UTC),
+        leases_from_proto(payload.leases),
+        max(payload.complete_revision, payload.revision),
+    )

@@ -1,6 +1,6 @@
 """What an agent must enforce, as one immutable value read from signed entries."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 
 from mesh.agreements.values import Agreement
 from mesh.contracts.parse import read_contract
-from mesh.contracts.values import Contract
+from mesh.contracts.values import Classification, Contract, strictest
 from mesh.decisions.policy import Policy
 from mesh.errors import AgentDigestMismatch
 from mesh.snapshots.entries import entries_digest
@@ -39,6 +39,18 @@ class Snapshot:
     purposes: frozenset[str]
     policy: Policy
     keys: tuple[TrustedKey, ...]
+
+    def classification(self, named: Iterable[tuple[str, str]]) -> Classification:
+        """The strictest of some datasets, by product and name; one that is not there is restricted.
+
+        It does not matter which of their columns are read.
+        """
+        return strictest(self._class_of(product, dataset) for product, dataset in named)
+
+    def _class_of(self, product: str, dataset: str) -> Classification:
+        contract = self.contracts.get(product)
+        found = contract.dataset(dataset) if contract is not None else None
+        return found.classification if found is not None else Classification.RESTRICTED
 
 
 def read_snapshot(

@@ -69,16 +69,22 @@ class Service:
             self.process.stdout.close()
 
 
+def equal_leases(seconds: float) -> dict[str, float]:
+    """The same lease for every classification."""
+    return dict.fromkeys(("public", "internal", "confidential", "restricted"), seconds)
+
+
 @dataclass(slots=True)
 class Mesh:
     """A control plane and agents in a folder of their own. Leaving the context ends them all.
 
+    `leases` are seconds by classification; those that are not stated are the control plane's own.
     With the address of a Kafka broker, evidence and changes go over its topics; with the URL of a
     PostgreSQL database, the control plane keeps its state there.
     """
 
     folder: Path
-    lease_seconds: float = 300.0
+    leases: Mapping[str, float] = field(default_factory=dict)
     kafka: str = ""
     database: str = ""
     control: Service | None = None
@@ -113,7 +119,7 @@ class Mesh:
                 {
                     "listen": listen,
                     "state": str(state),
-                    "lease": self.lease_seconds,
+                    "leases": dict(self.leases),
                     **self._topics,
                     **({"database": self.database} if self.database else {}),
                 }

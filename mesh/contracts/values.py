@@ -1,6 +1,6 @@
 """A contract as the mesh understands it, free of ODCS's spelling."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,7 +14,18 @@ class Classification(StrEnum):
     RESTRICTED = "restricted"
 
 
+_ORDER = tuple(Classification)
 READABLE_STATUSES = frozenset({"active", "deprecated"})
+
+
+def strictest(classes: Iterable[Classification]) -> Classification:
+    """The strictest of some classes; public when there is none."""
+    return max(classes, key=_ORDER.index, default=_ORDER[0])
+
+
+def mildest(classes: Iterable[Classification]) -> Classification:
+    """The mildest of some classes; public when there is none."""
+    return min(classes, key=_ORDER.index, default=_ORDER[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,12 @@ class Dataset:
     file: str
     columns: tuple[Column, ...]
     description: str = ""
+
+    @property
+    def classification(self) -> Classification:
+        """Its strictest column's; one without columns counts as the strictest there is."""
+        classes = [column.classification for column in self.columns]
+        return strictest(classes) if classes else _ORDER[-1]
 
 
 @dataclass(frozen=True, slots=True)

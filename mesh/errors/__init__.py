@@ -22,6 +22,7 @@ from mesh.errors.governance import (
     AgreementNotFound,
     AgreementRevoked,
     AgreementSettled,
+    AgreementUnenforced,
     ApprovalNoApprover,
     ApprovalSelf,
     ContractInactive,
@@ -107,6 +108,7 @@ from mesh.errors.reading import (
     TicketInvalid,
 )
 from mesh.errors.trust import (
+    AgentBehind,
     AgentDigestMismatch,
     AgentDomainForeign,
     AgentIdTaken,
@@ -132,6 +134,7 @@ __all__ = [
     "DIFFERENT_EXIT_CODE",
     "KINDS",
     "USAGE_EXIT_CODE",
+    "AgentBehind",
     "AgentDigestMismatch",
     "AgentDomainForeign",
     "AgentIdTaken",
@@ -148,6 +151,7 @@ __all__ = [
     "AgreementNotFound",
     "AgreementRevoked",
     "AgreementSettled",
+    "AgreementUnenforced",
     "ApprovalNoApprover",
     "ApprovalSelf",
     "Bug",

@@ -8,6 +8,7 @@ from mesh.errors.kinds import (
     NotFound,
     Precondition,
     Stale,
+    Unavailable,
 )
 
 
@@ -111,6 +112,12 @@ class AgreementSettled(Precondition):
     """The agreement is not in a state that allows this step."""
 
     reason = "agreement.settled"
+
+
+class AgreementUnenforced(Unavailable):
+    """Not every agent of the domain enforces the revocation yet."""
+
+    reason = "agreement.unenforced"
 
 
 class ApprovalNoApprover(Precondition):

@@ -26,7 +26,7 @@ class AgentIdTaken(Conflict):
 
 
 class AgentLeaseExpired(Unavailable):
-    """The agent has not heard from the control plane for longer than its lease."""
+    """The agent has not heard from the control plane for longer than its lease for this class."""
 
     reason = "agent.lease_expired"
 
@@ -35,6 +35,12 @@ class AgentNotReady(Unavailable):
     """The agent has no snapshot to decide with yet."""
 
     reason = "agent.not_ready"
+
+
+class AgentBehind(Unavailable):
+    """The agent does not know of the revision that the read asks for yet; try again."""
+
+    reason = "agent.behind"
 
 
 class AgentOverloaded(Exhausted):

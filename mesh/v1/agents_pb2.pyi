@@ -279,6 +279,7 @@ class SyncRequest(message.Message):
     HELLO_FIELD_NUMBER: builtins.int
     ACKNOWLEDGEMENT_FIELD_NUMBER: builtins.int
     REFUSAL_FIELD_NUMBER: builtins.int
+    QUESTION_FIELD_NUMBER: builtins.int
     @builtins.property
     def hello(self) -> SyncHello:
         """hello opens the stream."""
@@ -291,18 +292,23 @@ class SyncRequest(message.Message):
     def refusal(self) -> SyncRefusal:
         """refusal of a revision that is not enforced."""
 
+    @builtins.property
+    def question(self) -> SyncQuestion:
+        """question whether a revision concerns the agent."""
+
     def __init__(
         self,
         *,
         hello: SyncHello | None = ...,
         acknowledgement: SyncAcknowledgement | None = ...,
         refusal: SyncRefusal | None = ...,
+        question: SyncQuestion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["acknowledgement", b"acknowledgement", "hello", b"hello", "message", b"message", "refusal", b"refusal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["acknowledgement", b"acknowledgement", "hello", b"hello", "message", b"message", "question", b"question", "refusal", b"refusal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["acknowledgement", b"acknowledgement", "hello", b"hello", "message", b"message", "refusal", b"refusal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["acknowledgement", b"acknowledgement", "hello", b"hello", "message", b"message", "question", b"question", "refusal", b"refusal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_message: _TypeAlias = typing.Literal["hello", "acknowledgement", "refusal"]  # noqa: Y015
+    _WhichOneofReturnType_message: _TypeAlias = typing.Literal["hello", "acknowledgement", "refusal", "question"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = typing.Literal["message", b"message"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
 
@@ -379,6 +385,28 @@ class SyncRefusal(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class SyncQuestion(message.Message):
+    """SyncQuestion asks to be told as soon as nothing up to a revision is missing; the answer is a payload
+    whose complete_revision is at least that.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision that a reader wants to be decided by."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["revision", b"revision"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class SyncResponse(message.Message):
     """SyncResponse is what the control plane says on the stream."""
 
@@ -441,6 +469,48 @@ class SignedEnvelope(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class Leases(message.Message):
+    """Leases tells how long an agent may act without hearing from the control plane, for each classification.
+    One that is unset is no lease: what is of that class is refused.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PUBLIC_FIELD_NUMBER: builtins.int
+    INTERNAL_FIELD_NUMBER: builtins.int
+    CONFIDENTIAL_FIELD_NUMBER: builtins.int
+    RESTRICTED_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def public(self) -> duration_pb2.Duration:
+        """public is for datasets whose strictest column is public."""
+
+    @builtins.property
+    def internal(self) -> duration_pb2.Duration:
+        """internal likewise."""
+
+    @builtins.property
+    def confidential(self) -> duration_pb2.Duration:
+        """confidential likewise."""
+
+    @builtins.property
+    def restricted(self) -> duration_pb2.Duration:
+        """restricted likewise."""
+
+    def __init__(
+        self,
+        *,
+        public: duration_pb2.Duration | None = ...,
+        internal: duration_pb2.Duration | None = ...,
+        confidential: duration_pb2.Duration | None = ...,
+        restricted: duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["confidential", b"confidential", "internal", b"internal", "public", b"public", "restricted", b"restricted"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["confidential", b"confidential", "internal", b"internal", "public", b"public", "restricted", b"restricted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class SyncPayload(message.Message):
     """SyncPayload is what is signed."""
 
@@ -448,22 +518,23 @@ class SyncPayload(message.Message):
 
     DOMAIN_FIELD_NUMBER: builtins.int
     ISSUE_TIME_FIELD_NUMBER: builtins.int
-    LEASE_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
     SNAPSHOT_FIELD_NUMBER: builtins.int
     DELTA_FIELD_NUMBER: builtins.int
     REHEARSAL_FIELD_NUMBER: builtins.int
+    LEASES_FIELD_NUMBER: builtins.int
+    COMPLETE_REVISION_FIELD_NUMBER: builtins.int
     domain: builtins.str
     """domain it is meant for."""
     revision: builtins.int
     """revision the agent is at, once it has applied this."""
+    complete_revision: builtins.int
+    """complete_revision is up to which the agent misses no change, once it has applied this; it may be
+    beyond revision, as not every change concerns every agent.
+    """
     @builtins.property
     def issue_time(self) -> timestamp_pb2.Timestamp:
-        """issue_time is when the control plane signed it; a lease runs from here."""
-
-    @builtins.property
-    def lease(self) -> duration_pb2.Duration:
-        """lease is how long the agent may act without hearing again."""
+        """issue_time is when the control plane signed it; leases run from here."""
 
     @builtins.property
     def snapshot(self) -> SnapshotHeader:
@@ -477,20 +548,25 @@ class SyncPayload(message.Message):
     def rehearsal(self) -> RehearsalRequest:
         """rehearsal asks the agent to rehearse a candidate; the lease is renewed as well."""
 
+    @builtins.property
+    def leases(self) -> Leases:
+        """leases are how long the agent may act without hearing again."""
+
     def __init__(
         self,
         *,
         domain: builtins.str = ...,
         issue_time: timestamp_pb2.Timestamp | None = ...,
-        lease: duration_pb2.Duration | None = ...,
         revision: builtins.int = ...,
         snapshot: SnapshotHeader | None = ...,
         delta: SnapshotDelta | None = ...,
         rehearsal: RehearsalRequest | None = ...,
+        leases: Leases | None = ...,
+        complete_revision: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["delta", b"delta", "issue_time", b"issue_time", "lease", b"lease", "message", b"message", "rehearsal", b"rehearsal", "snapshot", b"snapshot"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["delta", b"delta", "issue_time", b"issue_time", "leases", b"leases", "message", b"message", "rehearsal", b"rehearsal", "snapshot", b"snapshot"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["delta", b"delta", "domain", b"domain", "issue_time", b"issue_time", "lease", b"lease", "message", b"message", "rehearsal", b"rehearsal", "revision", b"revision", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["complete_revision", b"complete_revision", "delta", b"delta", "domain", b"domain", "issue_time", b"issue_time", "leases", b"leases", "message", b"message", "rehearsal", b"rehearsal", "revision", b"revision", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_message: _TypeAlias = typing.Literal["snapshot", "delta", "rehearsal"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = typing.Literal["message", b"message"]  # noqa: Y015
@@ -656,7 +732,7 @@ class StoredSnapshot(message.Message):
 
     @builtins.property
     def lease(self) -> SignedEnvelope:
-        """lease is the latest envelope that renewed the lease."""
+        """lease is the latest envelope that renewed the leases."""
 
     def __init__(
         self,

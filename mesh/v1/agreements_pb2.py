@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mesh/v1/agreements.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x04\n\tAgreement\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x18\n\x10\x63ontract_version\x18\x04 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x05 \x01(\t\x12\x0c\n\x04role\x18\x06 \x01(\t\x12\x0f\n\x07purpose\x18\x07 \x01(\t\x12\x10\n\x08\x64\x61tasets\x18\x08 \x03(\t\x12\x15\n\rjustification\x18\t \x01(\t\x12\x11\n\trequester\x18\n \x01(\t\x12&\n\x05state\x18\x0b \x01(\x0e\x32\x17.mesh.v1.AgreementState\x12\x30\n\x0crequest_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x65\x63ider\x18\x0e \x01(\t\x12/\n\x0b\x64\x65\x63ide_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x10 \x01(\t\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65nder\x18\x12 \x01(\t\x12\x10\n\x08revision\x18\x13 \x01(\x03\x12\x11\n\tapprovers\x18\x14 \x03(\t\x12\x30\n\x0c\x65nforce_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x66irst_read_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x01\n\x17RequestAgreementRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x10\n\x08\x64\x61tasets\x18\x06 \x03(\t\x12\x15\n\rjustification\x18\x07 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x08 \x01(\t\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"A\n\x18RequestAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"!\n\x13GetAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\"=\n\x14GetAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"\x99\x01\n\x15ListAgreementsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.mesh.v1.AgreementState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x06 \x01(\t\"Y\n\x16ListAgreementsResponse\x12&\n\nagreements\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Agreement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x17\x41pproveAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"A\n\x18\x41pproveAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"2\n\x16RejectAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"@\n\x17RejectAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"$\n\x16\x43\x61ncelAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\"@\n\x17\x43\x61ncelAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"2\n\x16RevokeAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"@\n\x17RevokeAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement*\xe3\x01\n\x0e\x41greementState\x12\x1f\n\x1b\x41GREEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41GREEMENT_STATE_REQUESTED\x10\x01\x12\x1c\n\x18\x41GREEMENT_STATE_REJECTED\x10\x02\x12\x1d\n\x19\x41GREEMENT_STATE_CANCELLED\x10\x03\x12\x1a\n\x16\x41GREEMENT_STATE_ACTIVE\x10\x04\x12\x1b\n\x17\x41GREEMENT_STATE_EXPIRED\x10\x05\x12\x1b\n\x17\x41GREEMENT_STATE_REVOKED\x10\x06\x32\xe6\x04\n\x10\x41greementService\x12W\n\x10RequestAgreement\x12 .mesh.v1.RequestAgreementRequest\x1a!.mesh.v1.RequestAgreementResponse\x12K\n\x0cGetAgreement\x12\x1c.mesh.v1.GetAgreementRequest\x1a\x1d.mesh.v1.GetAgreementResponse\x12Q\n\x0eListAgreements\x12\x1e.mesh.v1.ListAgreementsRequest\x1a\x1f.mesh.v1.ListAgreementsResponse\x12W\n\x10\x41pproveAgreement\x12 .mesh.v1.ApproveAgreementRequest\x1a!.mesh.v1.ApproveAgreementResponse\x12T\n\x0fRejectAgreement\x12\x1f.mesh.v1.RejectAgreementRequest\x1a .mesh.v1.RejectAgreementResponse\x12T\n\x0f\x43\x61ncelAgreement\x12\x1f.mesh.v1.CancelAgreementRequest\x1a .mesh.v1.CancelAgreementResponse\x12T\n\x0fRevokeAgreement\x12\x1f.mesh.v1.RevokeAgreementRequest\x1a .mesh.v1.RevokeAgreementResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mesh/v1/agreements.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe3\x04\n\tAgreement\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x18\n\x10\x63ontract_version\x18\x04 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x05 \x01(\t\x12\x0c\n\x04role\x18\x06 \x01(\t\x12\x0f\n\x07purpose\x18\x07 \x01(\t\x12\x10\n\x08\x64\x61tasets\x18\x08 \x03(\t\x12\x15\n\rjustification\x18\t \x01(\t\x12\x11\n\trequester\x18\n \x01(\t\x12&\n\x05state\x18\x0b \x01(\x0e\x32\x17.mesh.v1.AgreementState\x12\x30\n\x0crequest_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x65\x63ider\x18\x0e \x01(\t\x12/\n\x0b\x64\x65\x63ide_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x10 \x01(\t\x12,\n\x08\x65nd_time\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65nder\x18\x12 \x01(\t\x12\x10\n\x08revision\x18\x13 \x01(\x03\x12\x11\n\tapprovers\x18\x14 \x03(\t\x12\x30\n\x0c\x65nforce_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x66irst_read_time\x18\x16 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd9\x01\n\x17RequestAgreementRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x0c\n\x04role\x18\x04 \x01(\t\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x10\n\x08\x64\x61tasets\x18\x06 \x03(\t\x12\x15\n\rjustification\x18\x07 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x08 \x01(\t\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"A\n\x18RequestAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"!\n\x13GetAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\"i\n\x14GetAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\x12*\n\x0c\x65nforcements\x18\x02 \x03(\x0b\x32\x14.mesh.v1.Enforcement\"\x98\x01\n\x0b\x45nforcement\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x34\n\x10\x61\x63knowledge_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elease_end_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x65nforced\x18\x04 \x01(\x08\"\x99\x01\n\x15ListAgreementsRequest\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x0f\n\x07product\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.mesh.v1.AgreementState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x10\n\x08\x63onsumer\x18\x06 \x01(\t\"Y\n\x16ListAgreementsResponse\x12&\n\nagreements\x18\x01 \x03(\x0b\x32\x12.mesh.v1.Agreement\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x17\x41pproveAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"A\n\x18\x41pproveAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"2\n\x16RejectAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"@\n\x17RejectAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"$\n\x16\x43\x61ncelAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\"@\n\x17\x43\x61ncelAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement\"2\n\x16RevokeAgreementRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"@\n\x17RevokeAgreementResponse\x12%\n\tagreement\x18\x01 \x01(\x0b\x32\x12.mesh.v1.Agreement*\xe3\x01\n\x0e\x41greementState\x12\x1f\n\x1b\x41GREEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41GREEMENT_STATE_REQUESTED\x10\x01\x12\x1c\n\x18\x41GREEMENT_STATE_REJECTED\x10\x02\x12\x1d\n\x19\x41GREEMENT_STATE_CANCELLED\x10\x03\x12\x1a\n\x16\x41GREEMENT_STATE_ACTIVE\x10\x04\x12\x1b\n\x17\x41GREEMENT_STATE_EXPIRED\x10\x05\x12\x1b\n\x17\x41GREEMENT_STATE_REVOKED\x10\x06\x32\xe6\x04\n\x10\x41greementService\x12W\n\x10RequestAgreement\x12 .mesh.v1.RequestAgreementRequest\x1a!.mesh.v1.RequestAgreementResponse\x12K\n\x0cGetAgreement\x12\x1c.mesh.v1.GetAgreementRequest\x1a\x1d.mesh.v1.GetAgreementResponse\x12Q\n\x0eListAgreements\x12\x1e.mesh.v1.ListAgreementsRequest\x1a\x1f.mesh.v1.ListAgreementsResponse\x12W\n\x10\x41pproveAgreement\x12 .mesh.v1.ApproveAgreementRequest\x1a!.mesh.v1.ApproveAgreementResponse\x12T\n\x0fRejectAgreement\x12\x1f.mesh.v1.RejectAgreementRequest\x1a .mesh.v1.RejectAgreementResponse\x12T\n\x0f\x43\x61ncelAgreement\x12\x1f.mesh.v1.CancelAgreementRequest\x1a .mesh.v1.CancelAgreementResponse\x12T\n\x0fRevokeAgreement\x12\x1f.mesh.v1.RevokeAgreementRequest\x1a .mesh.v1.RevokeAgreementResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.agreements_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AGREEMENTSTATE']._serialized_start=1777
-  _globals['_AGREEMENTSTATE']._serialized_end=2004
+  _globals['_AGREEMENTSTATE']._serialized_start=1976
+  _globals['_AGREEMENTSTATE']._serialized_end=2203
   _globals['_AGREEMENT']._serialized_start=71
   _globals['_AGREEMENT']._serialized_end=682
   _globals['_REQUESTAGREEMENTREQUEST']._serialized_start=685
@@ -43,27 +43,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETAGREEMENTREQUEST']._serialized_start=971
   _globals['_GETAGREEMENTREQUEST']._serialized_end=1004
   _globals['_GETAGREEMENTRESPONSE']._serialized_start=1006
-  _globals['_GETAGREEMENTRESPONSE']._serialized_end=1067
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=1070
-  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=1223
-  _globals['_LISTAGREEMENTSRESPONSE']._serialized_start=1225
-  _globals['_LISTAGREEMENTSRESPONSE']._serialized_end=1314
-  _globals['_APPROVEAGREEMENTREQUEST']._serialized_start=1316
-  _globals['_APPROVEAGREEMENTREQUEST']._serialized_end=1367
-  _globals['_APPROVEAGREEMENTRESPONSE']._serialized_start=1369
-  _globals['_APPROVEAGREEMENTRESPONSE']._serialized_end=1434
-  _globals['_REJECTAGREEMENTREQUEST']._serialized_start=1436
-  _globals['_REJECTAGREEMENTREQUEST']._serialized_end=1486
-  _globals['_REJECTAGREEMENTRESPONSE']._serialized_start=1488
-  _globals['_REJECTAGREEMENTRESPONSE']._serialized_end=1552
-  _globals['_CANCELAGREEMENTREQUEST']._serialized_start=1554
-  _globals['_CANCELAGREEMENTREQUEST']._serialized_end=1590
-  _globals['_CANCELAGREEMENTRESPONSE']._serialized_start=1592
-  _globals['_CANCELAGREEMENTRESPONSE']._serialized_end=1656
-  _globals['_REVOKEAGREEMENTREQUEST']._serialized_start=1658
-  _globals['_REVOKEAGREEMENTREQUEST']._serialized_end=1708
-  _globals['_REVOKEAGREEMENTRESPONSE']._serialized_start=1710
-  _globals['_REVOKEAGREEMENTRESPONSE']._serialized_end=1774
-  _globals['_AGREEMENTSERVICE']._serialized_start=2007
-  _globals['_AGREEMENTSERVICE']._serialized_end=2621
+  _globals['_GETAGREEMENTRESPONSE']._serialized_end=1111
+  _globals['_ENFORCEMENT']._serialized_start=1114
+  _globals['_ENFORCEMENT']._serialized_end=1266
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_start=1269
+  _globals['_LISTAGREEMENTSREQUEST']._serialized_end=1422
+  _globals['_LISTAGREEMENTSRESPONSE']._serialized_start=1424
+  _globals['_LISTAGREEMENTSRESPONSE']._serialized_end=1513
+  _globals['_APPROVEAGREEMENTREQUEST']._serialized_start=1515
+  _globals['_APPROVEAGREEMENTREQUEST']._serialized_end=1566
+  _globals['_APPROVEAGREEMENTRESPONSE']._serialized_start=1568
+  _globals['_APPROVEAGREEMENTRESPONSE']._serialized_end=1633
+  _globals['_REJECTAGREEMENTREQUEST']._serialized_start=1635
+  _globals['_REJECTAGREEMENTREQUEST']._serialized_end=1685
+  _globals['_REJECTAGREEMENTRESPONSE']._serialized_start=1687
+  _globals['_REJECTAGREEMENTRESPONSE']._serialized_end=1751
+  _globals['_CANCELAGREEMENTREQUEST']._serialized_start=1753
+  _globals['_CANCELAGREEMENTREQUEST']._serialized_end=1789
+  _globals['_CANCELAGREEMENTRESPONSE']._serialized_start=1791
+  _globals['_CANCELAGREEMENTRESPONSE']._serialized_end=1855
+  _globals['_REVOKEAGREEMENTREQUEST']._serialized_start=1857
+  _globals['_REVOKEAGREEMENTREQUEST']._serialized_end=1907
+  _globals['_REVOKEAGREEMENTRESPONSE']._serialized_start=1909
+  _globals['_REVOKEAGREEMENTRESPONSE']._serialized_end=1973
+  _globals['_AGREEMENTSERVICE']._serialized_start=2206
+  _globals['_AGREEMENTSERVICE']._serialized_end=2820
 # @@protoc_insertion_point(module_scope)

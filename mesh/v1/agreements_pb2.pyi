@@ -284,18 +284,62 @@ class GetAgreementResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     AGREEMENT_FIELD_NUMBER: builtins.int
+    ENFORCEMENTS_FIELD_NUMBER: builtins.int
     @builtins.property
     def agreement(self) -> Agreement:
         """agreement as it stands."""
+
+    @builtins.property
+    def enforcements(self) -> containers.RepeatedCompositeFieldContainer[Enforcement]:
+        """enforcements of its latest change, one for each agent of the domain; empty while no agent has to know it."""
 
     def __init__(
         self,
         *,
         agreement: Agreement | None = ...,
+        enforcements: abc.Iterable[Enforcement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["agreement", b"agreement"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["agreement", b"agreement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agreement", b"agreement", "enforcements", b"enforcements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Enforcement(message.Message):
+    """Enforcement tells whether an agent enforces the latest change of an agreement."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    AGENT_FIELD_NUMBER: builtins.int
+    ACKNOWLEDGE_TIME_FIELD_NUMBER: builtins.int
+    LEASE_END_TIME_FIELD_NUMBER: builtins.int
+    ENFORCED_FIELD_NUMBER: builtins.int
+    agent: builtins.str
+    """agent is `domain/id`."""
+    enforced: builtins.bool
+    """enforced tells whether it acknowledged, or its lease has ended, or it never had one."""
+    @builtins.property
+    def acknowledge_time(self) -> timestamp_pb2.Timestamp:
+        """acknowledge_time is when it acknowledged that it does; unset before."""
+
+    @builtins.property
+    def lease_end_time(self) -> timestamp_pb2.Timestamp:
+        """lease_end_time is when its lease for the mildest dataset of the agreement ends by itself, at the latest:
+        from then on it refuses. Unset when it was never given a lease, and so serves nothing.
+        """
+
+    def __init__(
+        self,
+        *,
+        agent: builtins.str = ...,
+        acknowledge_time: timestamp_pb2.Timestamp | None = ...,
+        lease_end_time: timestamp_pb2.Timestamp | None = ...,
+        enforced: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["acknowledge_time", b"acknowledge_time", "lease_end_time", b"lease_end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["acknowledge_time", b"acknowledge_time", "agent", b"agent", "enforced", b"enforced", "lease_end_time", b"lease_end_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,21 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mesh/v1/decisions.proto\x12\x07mesh.v1\"V\n\rDecideRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x12\n\nagreements\x18\x04 \x03(\t\"\x91\x01\n\x0e\x44\x65\x63ideResponse\x12\r\n\x05\x61llow\x18\x01 \x01(\x08\x12\x0f\n\x07reasons\x18\x02 \x03(\t\x12\r\n\x05input\x18\x03 \x01(\x0c\x12\x10\n\x08\x64\x65\x63ision\x18\x04 \x01(\x0c\x12\x15\n\rpolicy_digest\x18\x05 \x01(\t\x12\'\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x16.mesh.v1.ColumnOutcome\"<\n\rColumnOutcome\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04mask\x18\x02 \x01(\t\x12\r\n\x05rules\x18\x03 \x03(\t2L\n\x0f\x44\x65\x63isionService\x12\x39\n\x06\x44\x65\x63ide\x12\x16.mesh.v1.DecideRequest\x1a\x17.mesh.v1.DecideResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mesh/v1/decisions.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\rDecideRequest\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x12\n\nagreements\x18\x04 \x03(\t\"\xc7\x01\n\x0e\x44\x65\x63ideResponse\x12\r\n\x05\x61llow\x18\x01 \x01(\x08\x12\x0f\n\x07reasons\x18\x02 \x03(\t\x12\r\n\x05input\x18\x03 \x01(\x0c\x12\x10\n\x08\x64\x65\x63ision\x18\x04 \x01(\x0c\x12\x15\n\rpolicy_digest\x18\x05 \x01(\t\x12\'\n\x07\x63olumns\x18\x06 \x03(\x0b\x32\x16.mesh.v1.ColumnOutcome\x12\x34\n\x10valid_until_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\rColumnOutcome\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x0c\n\x04mask\x18\x02 \x01(\t\x12\r\n\x05rules\x18\x03 \x03(\t2L\n\x0f\x44\x65\x63isionService\x12\x39\n\x06\x44\x65\x63ide\x12\x16.mesh.v1.DecideRequest\x1a\x17.mesh.v1.DecideResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.v1.decisions_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DECIDEREQUEST']._serialized_start=36
-  _globals['_DECIDEREQUEST']._serialized_end=122
-  _globals['_DECIDERESPONSE']._serialized_start=125
-  _globals['_DECIDERESPONSE']._serialized_end=270
-  _globals['_COLUMNOUTCOME']._serialized_start=272
-  _globals['_COLUMNOUTCOME']._serialized_end=332
-  _globals['_DECISIONSERVICE']._serialized_start=334
-  _globals['_DECISIONSERVICE']._serialized_end=410
+  _globals['_DECIDEREQUEST']._serialized_start=69
+  _globals['_DECIDEREQUEST']._serialized_end=155
+  _globals['_DECIDERESPONSE']._serialized_start=158
+  _globals['_DECIDERESPONSE']._serialized_end=357
+  _globals['_COLUMNOUTCOME']._serialized_start=359
+  _globals['_COLUMNOUTCOME']._serialized_end=419
+  _globals['_DECISIONSERVICE']._serialized_start=421
+  _globals['_DECISIONSERVICE']._serialized_end=497
 # @@protoc_insertion_point(module_scope)

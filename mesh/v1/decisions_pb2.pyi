@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import message as message
+from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 import builtins as builtins
 import sys
@@ -64,6 +65,7 @@ class DecideResponse(message.Message):
     DECISION_FIELD_NUMBER: builtins.int
     POLICY_DIGEST_FIELD_NUMBER: builtins.int
     COLUMNS_FIELD_NUMBER: builtins.int
+    VALID_UNTIL_TIME_FIELD_NUMBER: builtins.int
     allow: builtins.bool
     """allow is the verdict."""
     input: builtins.bytes
@@ -80,6 +82,12 @@ class DecideResponse(message.Message):
     def columns(self) -> containers.RepeatedCompositeFieldContainer[ColumnOutcome]:
         """columns of the dataset with what becomes of each."""
 
+    @builtins.property
+    def valid_until_time(self) -> timestamp_pb2.Timestamp:
+        """valid_until_time is the earliest end of the token, the agent's lease and what the policy returned: nobody
+        may rely on the decision from then on.
+        """
+
     def __init__(
         self,
         *,
@@ -89,10 +97,11 @@ class DecideResponse(message.Message):
         decision: builtins.bytes = ...,
         policy_digest: builtins.str = ...,
         columns: abc.Iterable[ColumnOutcome] | None = ...,
+        valid_until_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["valid_until_time", b"valid_until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["allow", b"allow", "columns", b"columns", "decision", b"decision", "input", b"input", "policy_digest", b"policy_digest", "reasons", b"reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["allow", b"allow", "columns", b"columns", "decision", b"decision", "input", b"input", "policy_digest", b"policy_digest", "reasons", b"reasons", "valid_until_time", b"valid_until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

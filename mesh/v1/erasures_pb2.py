@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mesh/v1/erasures.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\":\n\x15\x45rasePrincipalRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\";\n\x16\x45rasePrincipalResponse\x12!\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x10.mesh.v1.Erasure\"\xa9\x01\n\x07\x45rasure\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x0crequest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07waiting\x18\x05 \x03(\t\x12\x0c\n\x04keys\x18\x06 \x01(\x05\"\x15\n\x13ListErasuresRequest\":\n\x14ListErasuresResponse\x12\"\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x10.mesh.v1.Erasure2\xb0\x01\n\x0e\x45rasureService\x12Q\n\x0e\x45rasePrincipal\x12\x1e.mesh.v1.ErasePrincipalRequest\x1a\x1f.mesh.v1.ErasePrincipalResponse\x12K\n\x0cListErasures\x12\x1c.mesh.v1.ListErasuresRequest\x1a\x1d.mesh.v1.ListErasuresResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mesh/v1/erasures.proto\x12\x07mesh.v1\x1a\x1fgoogle/protobuf/timestamp.proto\":\n\x15\x45rasePrincipalRequest\x12\x11\n\tprincipal\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"M\n\x16\x45rasePrincipalResponse\x12!\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x10.mesh.v1.Erasure\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\xa9\x01\n\x07\x45rasure\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x0crequest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07waiting\x18\x05 \x03(\t\x12\x0c\n\x04keys\x18\x06 \x01(\x05\"\x15\n\x13ListErasuresRequest\":\n\x14ListErasuresResponse\x12\"\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x10.mesh.v1.Erasure2\xb0\x01\n\x0e\x45rasureService\x12Q\n\x0e\x45rasePrincipal\x12\x1e.mesh.v1.ErasePrincipalRequest\x1a\x1f.mesh.v1.ErasePrincipalResponse\x12K\n\x0cListErasures\x12\x1c.mesh.v1.ListErasuresRequest\x1a\x1d.mesh.v1.ListErasuresResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,13 +35,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASEPRINCIPALREQUEST']._serialized_start=68
   _globals['_ERASEPRINCIPALREQUEST']._serialized_end=126
   _globals['_ERASEPRINCIPALRESPONSE']._serialized_start=128
-  _globals['_ERASEPRINCIPALRESPONSE']._serialized_end=187
-  _globals['_ERASURE']._serialized_start=190
-  _globals['_ERASURE']._serialized_end=359
-  _globals['_LISTERASURESREQUEST']._serialized_start=361
-  _globals['_LISTERASURESREQUEST']._serialized_end=382
-  _globals['_LISTERASURESRESPONSE']._serialized_start=384
-  _globals['_LISTERASURESRESPONSE']._serialized_end=442
-  _globals['_ERASURESERVICE']._serialized_start=445
-  _globals['_ERASURESERVICE']._serialized_end=621
+  _globals['_ERASEPRINCIPALRESPONSE']._serialized_end=205
+  _globals['_ERASURE']._serialized_start=208
+  _globals['_ERASURE']._serialized_end=377
+  _globals['_LISTERASURESREQUEST']._serialized_start=379
+  _globals['_LISTERASURESREQUEST']._serialized_end=400
+  _globals['_LISTERASURESRESPONSE']._serialized_start=402
+  _globals['_LISTERASURESRESPONSE']._serialized_end=460
+  _globals['_ERASURESERVICE']._serialized_start=463
+  _globals['_ERASURESERVICE']._serialized_end=639
 # @@protoc_insertion_point(module_scope)

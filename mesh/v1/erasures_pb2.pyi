@@ -50,6 +50,9 @@ class ErasePrincipalResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     ERASURE_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """revision of the change."""
     @builtins.property
     def erasure(self) -> Erasure:
         """erasure as it begins."""
@@ -58,10 +61,11 @@ class ErasePrincipalResponse(message.Message):
         self,
         *,
         erasure: Erasure | None = ...,
+        revision: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["erasure", b"erasure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["erasure", b"erasure", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -93,7 +93,9 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     ERROR_REASON_AGENT_ID_TAKEN: _ErrorReason.ValueType  # 34
     """Another key is enrolled under this id. Metadata: agent."""
     ERROR_REASON_AGENT_LEASE_EXPIRED: _ErrorReason.ValueType  # 35
-    """The agent has not heard from the control plane for longer than its lease."""
+    """The agent has not heard from the control plane for longer than its lease for data of this class; `since`
+    is when that lease ended. Metadata: classification, since.
+    """
     ERROR_REASON_AGENT_NOT_READY: _ErrorReason.ValueType  # 36
     """The agent has no snapshot to decide with yet."""
     ERROR_REASON_AGENT_OVERLOADED: _ErrorReason.ValueType  # 37
@@ -204,6 +206,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """Not every agent has rehearsed the revision against what is in force. Metadata: revision, agents."""
     ERROR_REASON_POLICY_EXPOSES: _ErrorReason.ValueType  # 89
     """The revision would show somebody more than before, and nobody accepted that. Metadata: revision, findings."""
+    ERROR_REASON_AGENT_BEHIND: _ErrorReason.ValueType  # 90
+    """The agent does not know of the revision that the read asks for yet; try again. Metadata: revision, wanted."""
+    ERROR_REASON_AGREEMENT_UNENFORCED: _ErrorReason.ValueType  # 91
+    """Not every agent of the domain enforces the revocation yet. Metadata: agreement, agents."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -282,7 +288,9 @@ ERROR_REASON_AGENT_NOT_FOUND: ErrorReason.ValueType  # 33
 ERROR_REASON_AGENT_ID_TAKEN: ErrorReason.ValueType  # 34
 """Another key is enrolled under this id. Metadata: agent."""
 ERROR_REASON_AGENT_LEASE_EXPIRED: ErrorReason.ValueType  # 35
-"""The agent has not heard from the control plane for longer than its lease."""
+"""The agent has not heard from the control plane for longer than its lease for data of this class; `since`
+is when that lease ended. Metadata: classification, since.
+"""
 ERROR_REASON_AGENT_NOT_READY: ErrorReason.ValueType  # 36
 """The agent has no snapshot to decide with yet."""
 ERROR_REASON_AGENT_OVERLOADED: ErrorReason.ValueType  # 37
@@ -393,3 +401,7 @@ ERROR_REASON_POLICY_UNREHEARSED: ErrorReason.ValueType  # 88
 """Not every agent has rehearsed the revision against what is in force. Metadata: revision, agents."""
 ERROR_REASON_POLICY_EXPOSES: ErrorReason.ValueType  # 89
 """The revision would show somebody more than before, and nobody accepted that. Metadata: revision, findings."""
+ERROR_REASON_AGENT_BEHIND: ErrorReason.ValueType  # 90
+"""The agent does not know of the revision that the read asks for yet; try again. Metadata: revision, wanted."""
+ERROR_REASON_AGREEMENT_UNENFORCED: ErrorReason.ValueType  # 91
+"""Not every agent of the domain enforces the revocation yet. Metadata: agreement, agents."""

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14mesh/v1/status.proto\x12\x07mesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\x8e\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x15\n\rpolicy_digest\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08products\x18\x05 \x01(\x05\x12\x19\n\x11\x61\x63tive_agreements\x18\x06 \x01(\x05\x12\x0e\n\x06\x61gents\x18\x07 \x01(\x05\x12\x16\n\x0e\x61gents_current\x18\x08 \x01(\x05\x12\x10\n\x08receipts\x18\t \x01(\x03\x12(\n\x05lease\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration2S\n\rStatusService\x12\x42\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14mesh/v1/status.proto\x12\x07mesh.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n\x10GetStatusRequest\"\x97\x02\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x15\n\rpolicy_digest\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08products\x18\x05 \x01(\x05\x12\x19\n\x11\x61\x63tive_agreements\x18\x06 \x01(\x05\x12\x0e\n\x06\x61gents\x18\x07 \x01(\x05\x12\x16\n\x0e\x61gents_current\x18\x08 \x01(\x05\x12\x10\n\x08receipts\x18\t \x01(\x03\x12$\n\tdeadlines\x18\x0b \x03(\x0b\x32\x11.mesh.v1.DeadlineJ\x04\x08\n\x10\x0bR\x05lease\"\x89\x01\n\x08\x44\x65\x61\x64line\x12\x16\n\x0e\x63lassification\x18\x01 \x01(\t\x12(\n\x05lease\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07slowest\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07\x63hanges\x18\x04 \x01(\x05\x32S\n\rStatusService\x12\x42\n\tGetStatus\x12\x19.mesh.v1.GetStatusRequest\x1a\x1a.mesh.v1.GetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATUSREQUEST']._serialized_start=98
   _globals['_GETSTATUSREQUEST']._serialized_end=116
   _globals['_GETSTATUSRESPONSE']._serialized_start=119
-  _globals['_GETSTATUSRESPONSE']._serialized_end=389
-  _globals['_STATUSSERVICE']._serialized_start=391
-  _globals['_STATUSSERVICE']._serialized_end=474
+  _globals['_GETSTATUSRESPONSE']._serialized_end=398
+  _globals['_DEADLINE']._serialized_start=401
+  _globals['_DEADLINE']._serialized_end=538
+  _globals['_STATUSSERVICE']._serialized_start=540
+  _globals['_STATUSSERVICE']._serialized_end=623
 # @@protoc_insertion_point(module_scope)

@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as abc
 from google.protobuf import descriptor as descriptor
 from google.protobuf import duration_pb2 as duration_pb2
 from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
+from google.protobuf.internal import containers as containers
 import builtins as builtins
 import sys
 import typing as typing
@@ -48,7 +50,7 @@ class GetStatusResponse(message.Message):
     AGENTS_FIELD_NUMBER: builtins.int
     AGENTS_CURRENT_FIELD_NUMBER: builtins.int
     RECEIPTS_FIELD_NUMBER: builtins.int
-    LEASE_FIELD_NUMBER: builtins.int
+    DEADLINES_FIELD_NUMBER: builtins.int
     version: builtins.str
     """version of the control plane."""
     revision: builtins.int
@@ -70,8 +72,8 @@ class GetStatusResponse(message.Message):
         """start_time of this control plane process."""
 
     @builtins.property
-    def lease(self) -> duration_pb2.Duration:
-        """lease is the longest time from a revocation to its enforcement by an agent that hears nothing."""
+    def deadlines(self) -> containers.RepeatedCompositeFieldContainer[Deadline]:
+        """deadlines of revocations, one for each classification, strictest first."""
 
     def __init__(
         self,
@@ -85,10 +87,48 @@ class GetStatusResponse(message.Message):
         agents: builtins.int = ...,
         agents_current: builtins.int = ...,
         receipts: builtins.int = ...,
-        lease: duration_pb2.Duration | None = ...,
+        deadlines: abc.Iterable[Deadline] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["lease", b"lease", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["active_agreements", b"active_agreements", "agents", b"agents", "agents_current", b"agents_current", "lease", b"lease", "policy_digest", b"policy_digest", "products", b"products", "receipts", b"receipts", "revision", b"revision", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["active_agreements", b"active_agreements", "agents", b"agents", "agents_current", b"agents_current", "deadlines", b"deadlines", "policy_digest", b"policy_digest", "products", b"products", "receipts", b"receipts", "revision", b"revision", "start_time", b"start_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Deadline(message.Message):
+    """Deadline tells how long a revocation takes at worst for datasets whose strictest column is of a classification."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CLASSIFICATION_FIELD_NUMBER: builtins.int
+    LEASE_FIELD_NUMBER: builtins.int
+    SLOWEST_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    classification: builtins.str
+    """classification is restricted, confidential, internal or public."""
+    changes: builtins.int
+    """changes that were measured."""
+    @builtins.property
+    def lease(self) -> duration_pb2.Duration:
+        """lease is how long an agent that hears nothing serves on."""
+
+    @builtins.property
+    def slowest(self) -> duration_pb2.Duration:
+        """slowest is the longest that a connected agent took to enforce one of the last changes; unset when none
+        was measured.
+        """
+
+    def __init__(
+        self,
+        *,
+        classification: builtins.str = ...,
+        lease: duration_pb2.Duration | None = ...,
+        slowest: duration_pb2.Duration | None = ...,
+        changes: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["lease", b"lease", "slowest", b"slowest"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["changes", b"changes", "classification", b"classification", "lease", b"lease", "slowest", b"slowest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -147,6 +147,30 @@ def test_two_purposes_in_one_call_are_refused(channel: grpc.Channel) -> None:
     assert isinstance(wire.refusal(lambda: wire.info(channel, both)), errors.RequestInvalid)
 
 
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [((), 0), (("0",), 0), (("17",), 17), (("017", "017"), 17), (("9" * 18,), 10**18 - 1)],
+)
+def test_the_least_revision_reaches_the_read(
+    channel: grpc.Channel, sent: tuple[str, ...], expected: int
+) -> None:
+    least = (*ANA, *(("x-mesh-revision", one) for one in sent))
+    list(wire.stream(channel, least))
+    assert READS.readings[-1].context.revision == expected
+
+
+@pytest.mark.parametrize(
+    "sent", [("",), ("-1",), ("+1",), ("1.0",), ("1e3",), ("x",), ("0x1",), ("9" * 19,), ("1", "2")]
+)
+def test_what_is_no_whole_number_is_no_revision(
+    channel: grpc.Channel, sent: tuple[str, ...]
+) -> None:
+    odd = (*ANA, *(("x-mesh-revision", one) for one in sent))
+    error = wire.refusal(lambda: wire.info(channel, odd))
+    assert isinstance(error, errors.RequestInvalid)
+    assert error.metadata["field"] == "x-mesh-revision"
+
+
 def test_receipt_comes_before_the_data(channel: grpc.Channel) -> None:
     call = wire.stream(channel, ANA)
     receipt = dict(call.initial_metadata())["x-mesh-receipt"]

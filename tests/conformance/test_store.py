@@ -15,8 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 import control_plane.app  # noqa: F401 - so that the tables of every store are known
+from control_plane.agents import acknowledgement_store as acknowledgements
 from control_plane.agents import store as agents
-from control_plane.agents.rules import AgentReport, Session
+from control_plane.agents.rules import Acknowledgement, AgentReport, Session, with_leases
 from control_plane.agreements import store as agreements
 from control_plane.agreements.store import AgreementRead
 from control_plane.audit import store as audit
@@ -35,12 +36,14 @@ from control_plane.purposes.rules import Purpose
 from control_plane.replicas import store as replicas
 from control_plane.settings import SettingsInvalid
 from control_plane.timeline import store as timeline
-from control_plane.timeline.rules import Change, Read, Sight, Wanted
+from control_plane.timeline.rules import Change, Distributed, Read, Sight, Wanted
 from mesh.agreements.values import Agreement, AgreementState
 from mesh.contracts.parse import read_contract
+from mesh.contracts.values import Classification
 from mesh.decisions.policy import Policy
 from mesh.evidence.codec import Recorded, encode_event
 from mesh.evidence.events import EventType, UsageEvent
+from mesh.leases import DEFAULT_LEASES
 from tests.unit.agreements.scenes import asked
 from tests.unit.control_plane.documents import contract
 
@@ -444,9 +447,9 @@ class StoreContract:
         report = AgentReport("grpc://127.0.0.1:1", "0.1.0", (b"\x00\xff",), 3, "ab")
         with database.writing() as tx:
             agents.refuse(tx, *name, "policy.invalid: no", NOW)
-            agents.acknowledge(tx, *name, 7, b"d", NOW)
-            agents.acknowledge(tx, *name, 5, b"d", NOW + timedelta(seconds=1))
-            agents.acknowledge(tx, *name, 7, b"d", NOW + timedelta(seconds=2))
+            for seconds, revision in enumerate((7, 5, 7)):
+                told = Acknowledgement(revision, b"d", None)
+                agents.acknowledge(tx, *name, told, NOW + timedelta(seconds=seconds))
             agents.report(tx, *name, report, NOW + timedelta(seconds=3))
             agents.close_session(tx, *name, "s2")
         with database.reading() as tx:
@@ -455,11 +458,78 @@ class StoreContract:
             assert (found.acknowledged_revision, found.refusal) == (7, "")
             assert found.report == report
             assert found.contact == NOW + timedelta(seconds=3)
-            assert agents.enforced(tx, "bookings", 6) == NOW
-            assert agents.enforced(tx, "bookings", 8) is None
-            assert agents.enforced(tx, "fleet", 1) is None
+            assert acknowledgements.enforced(tx, "bookings", 6) == NOW
+            assert acknowledgements.enforced(tx, "bookings", 8) is None
+            assert acknowledgements.enforced(tx, "fleet", 1) is None
             assert agents.flight_uris(tx, "bookings") == ["grpc://127.0.0.1:1"]
             assert agents.flight_uris(tx, "fleet") == []
+
+    def test_acknowledgements_tell_who_enforces_what_since_when_and_from_where(
+        self, database: Database
+    ) -> None:
+        told = (
+            ("b-1", 5, None, 0), ("b-1", 7, 5, 1), ("b-1", 9, 7, 4), ("b-2", 7, 5, 3),
+        )  # fmt: skip
+        with database.writing() as tx:
+            for agent in ("b-1", "b-2", "b-3"):
+                agents.add(tx, "bookings", agent, b"k" * 32, NOW)
+            agents.add(tx, "fleet", "f-1", b"k" * 32, NOW)
+            for agent, revision, previous, seconds in told:
+                one = Acknowledgement(revision, b"d", previous)
+                agents.acknowledge(tx, "bookings", agent, one, NOW + timedelta(seconds=seconds))
+        second = NOW + timedelta(seconds=1)
+        with database.reading() as tx:
+            assert acknowledgements.acknowledged(tx, "bookings", 6) == {
+                "b-1": second,
+                "b-2": NOW + timedelta(seconds=3),
+            }
+            assert acknowledgements.acknowledged(tx, "bookings", 10) == {}
+            steps = acknowledgements.steps(tx, "bookings", 6)
+            assert sorted((s.previous, s.revision, s.time - NOW) for s in steps) == [
+                (5, 7, timedelta(seconds=3)),
+                (7, 9, timedelta(seconds=4)),
+            ]
+            assert acknowledgements.steps(tx, "fleet", 0) == []
+            assert [one.id for one in agents.of_domain(tx, "bookings", NOW)] == [
+                "b-1", "b-2", "b-3",
+            ]  # fmt: skip
+
+    def test_the_leases_that_an_agent_may_hold_are_kept(self, database: Database) -> None:
+        given = with_leases((), 7, DEFAULT_LEASES, NOW)
+        with database.writing() as tx:
+            agents.add(tx, "bookings", "b-1", b"k" * 32, NOW)
+            assert agents.given(tx, "bookings", "b-1") == ()
+            agents.note_given(tx, "bookings", "b-1", given)
+        with database.reading() as tx:
+            assert agents.given(tx, "bookings", "b-1") == given
+            (found,) = agents.of_domain(tx, "bookings", NOW)
+            assert found.lease_end(7, Classification.PUBLIC) is None
+            assert found.lease_end(8, Classification.PUBLIC) == NOW + timedelta(days=7)
+
+    def test_the_latest_distributed_changes_are_found(self, database: Database) -> None:
+        with database.writing() as tx:
+            for number in range(4):
+                change = replace(CHANGE, domain="fleet", product="fleet.planes")
+                timeline.record_change(tx, replace(change, distributed=number != 2))
+            timeline.record_change(tx, CHANGE)
+        with database.reading() as tx:
+            assert timeline.distributed(tx, 3) == [
+                Distributed(5, NOW, None, ""),
+                Distributed(4, NOW, "fleet", "fleet.planes"),
+                Distributed(2, NOW, "fleet", "fleet.planes"),
+            ]
+
+    def test_the_contracts_since_a_revision_begin_with_the_one_of_then(
+        self, database: Database
+    ) -> None:
+        with database.writing() as tx:
+            for revision in (3, 6, 9):
+                document = contract(version=f"1.{revision}.0")
+                contracts.add(tx, published(document, revision))
+        with database.reading() as tx:
+            for revision, expected in ((0, [3, 6, 9]), (6, [6, 9]), (8, [6, 9]), (9, [9])):
+                found = contracts.since(tx, "bookings", "reservations", revision)
+                assert sorted(one.version for one in found) == [f"1.{n}.0" for n in expected]
 
     def test_sessions_are_their_replicas_and_end_with_them(self, database: Database) -> None:
         later = NOW + timedelta(minutes=5)

@@ -41,7 +41,7 @@ class ReplicatedMesh(Mesh):
             "state": str(self.folder / name),
             "keys": str(self.folder / "keys"),
             "database": self.database,
-            "lease": self.lease_seconds,
+            "leases": dict(self.leases),
         }
         config.write_text(yaml.safe_dump(settings))
         service = self._spawn(name, ("control_plane", "--config", str(config)))

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from examples.airline.processes import CONTRACTS, DATA, Mesh
+from examples.airline.processes import CONTRACTS, DATA, Mesh, equal_leases
 from examples.airline.reader import Reader
 from tests.e2e.town import (
     PASSENGERS,
@@ -74,7 +74,7 @@ def test_evidence_resumes_after_either_side_restarts(own_mesh: Mesh) -> None:
 
 
 def test_an_agent_cut_off_for_longer_than_its_lease_refuses(own_mesh: Mesh) -> None:
-    own_mesh.lease_seconds = 3.0
+    own_mesh.leases = equal_leases(3.0)
     town = start_town(own_mesh, ("bookings",))
     ana = town.reader()
     stop_control_plane(own_mesh)

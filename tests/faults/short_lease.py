@@ -4,7 +4,7 @@ import re
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,11 +30,16 @@ class Plane:
     stage: Stage
     proxy: Proxy
     address: str
-    lease: float
+    leases: Mapping[str, float]
     database: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self.database = next((self.stage.mesh.folder / "control-plane").glob("*.db"))
+
+    @property
+    def lease(self) -> float:
+        """The shortest, in seconds."""
+        return min(self.leases.values())
 
     @property
     def service(self) -> Service:
@@ -81,13 +86,19 @@ class Asking:
 
     uri: str
     token: str
+    statement: str = f"{PASSENGERS} LIMIT 1"
 
-    def once(self) -> str:
-        """`served`, or the reason id of the refusal."""
-        metadata = (("authorization", f"Bearer {self.token}"), ("x-mesh-purpose", "crew-planning"))
+    def once(self, revision: int = 0) -> str:
+        """`served`, or the reason id of the refusal; decided by a revision or a later one."""
+        least = (("x-mesh-revision", str(revision)),) if revision else ()
+        metadata = (
+            ("authorization", f"Bearer {self.token}"),
+            ("x-mesh-purpose", "crew-planning"),
+            *least,
+        )
         with grpc.insecure_channel(self.uri.partition("://")[2]) as channel:
             try:
-                for _ in wire.stream(channel, metadata, f"{PASSENGERS} LIMIT 1"):
+                for _ in wire.stream(channel, metadata, self.statement):
                     pass
             except grpc.RpcError as error:
                 return from_rpc_error(error, "the agent").reason_id
@@ -101,7 +112,7 @@ class Asking:
 
 
 @contextmanager
-def short_leased(folder: Path, lease: float) -> Iterator[Plane]:
+def short_leased(folder: Path, leases: Mapping[str, float]) -> Iterator[Plane]:
     """The stage, with its control plane started anew; the agent is stopped."""
     with staged(folder) as stage, proxied() as proxy:
         stage.channel.close()
@@ -109,14 +120,14 @@ def short_leased(folder: Path, lease: float) -> Iterator[Plane]:
         address = proxy.target = mesh.server
         assert mesh.control is not None
         mesh.control.stop()
-        mesh.lease_seconds = lease
+        mesh.leases = leases
         mesh.start_control_plane(address)
         config = mesh.folder / DOMAIN / "agent.yaml"
         settings = yaml.safe_load(config.read_text())
         config.write_text(yaml.safe_dump({**settings, "control_plane": proxy.address}))
         with grpc.insecure_channel(address, _RECONNECT) as channel:
             stage.channel = channel
-            yield Plane(stage, proxy, address, lease)
+            yield Plane(stage, proxy, address, leases)
 
 
 def insist(call: Callable[[], object], seconds: float = 60.0) -> None:

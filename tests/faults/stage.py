@@ -136,13 +136,13 @@ class Stage:
             ).token
         return self.tokens[key]
 
-    def agree(self, consumer: str, requester: str) -> str:
+    def agree(self, consumer: str, requester: str, product: str = PRODUCT) -> str:
         """An active agreement; its id. The agent does not enforce it yet."""
         stub = agreements_pb2_grpc.AgreementServiceStub(self.channel)
         request = agreements_pb2.RequestAgreementRequest(
             request_id=str(uuid.uuid4()),
             domain=DOMAIN,
-            product=PRODUCT,
+            product=product,
             role="analyst",
             purpose=PURPOSE,
             justification="a test",
@@ -158,13 +158,14 @@ class Stage:
         )
         return str(asked.id)
 
-    def revoke(self, agreement: str) -> None:
-        """End an agreement."""
-        agreements_pb2_grpc.AgreementServiceStub(self.channel).RevokeAgreement(
+    def revoke(self, agreement: str) -> int:
+        """End an agreement; the revision from which on it is."""
+        answer = agreements_pb2_grpc.AgreementServiceStub(self.channel).RevokeAgreement(
             agreements_pb2.RevokeAgreementRequest(id=agreement, note="a test"),
             metadata=_bearer(self.token("olga", "")),
             timeout=_CALL_SECONDS,
         )
+        return int(answer.agreement.revision)
 
     def erase(self, user: str) -> None:
         """Ask for everything personal of a user to become unreadable."""

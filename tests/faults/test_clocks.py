@@ -15,11 +15,13 @@ from domain_agent.snapshot.lease import Lease
 from domain_agent.spool.event_log import EventLog
 from domain_agent.spool.files import Files
 from domain_agent.spool.spool import Spool, SpoolLimits
+from mesh.contracts.values import Classification
 from mesh.errors import AgentLeaseExpired, TokenExpired, TokenInvalid
 from mesh.evidence.canonical import canonical_fields
 from mesh.evidence.events import EventType, UsageEvent
 from mesh.identity.principal import Principal, PrincipalKind, domain_audience
 from mesh.identity.tokens import ISSUER, TokenIssuer, TokenKey, TokenVerifier
+from mesh.leases import DEFAULT_LEASES
 from tests.faults.stage import Stage, staged
 from tests.faults.tally import SCALE, Scale, Trial
 from tests.faults.watching import watched
@@ -28,7 +30,7 @@ FAULT = "the agent's wall clock is 5 min or 24 h wrong, or jumps by that, back t
 START = datetime(2026, 11, 24, 22, tzinfo=UTC)
 SKEWS = [timedelta(minutes=sign * size) for size in (5, 24 * 60) for sign in (1, -1)]
 LEEWAY = timedelta(seconds=60)
-LEASE = timedelta(minutes=5)
+LEASES = DEFAULT_LEASES
 AUDIENCE = domain_audience("bookings")
 Opened = Callable[[str, str], Trial]
 
@@ -101,42 +103,45 @@ def test_no_setting_of_the_clock_makes_a_lease_longer(
         clocks.true, clocks.skew = START, timedelta()
         lease = Lease(clocks, tmp_path / f"time-{number}", Files())
         issued = clocks.true
-        lease.renew(issued, LEASE)
+        lease.renew(issued, LEASES)
         lease.keep_time()
-        while clocks.true < issued + 2 * LEASE:
-            clocks.true += timedelta(seconds=rng.uniform(1, 40))
+        classification = rng.choice(list(Classification))
+        length = LEASES[classification]
+        while clocks.true < issued + 2 * length:
+            clocks.true += length * rng.uniform(0.003, 0.13)
             clocks.skew = rng.choice((timedelta(), skew, -skew, 2 * skew))
             lease.keep_time()
             try:
-                lease.require()
-                assert clocks.true < issued + LEASE, "it ran longer than it was signed for"
+                lease.remaining(classification)
+                assert clocks.true < issued + length, "it ran longer than it was signed for"
             except AgentLeaseExpired:
-                row.count("leases refused")
+                row.count(f"leases refused: {classification}")
             if rng.random() < 0.2:
                 # A restart; what was kept and the clock is all that it knows.
                 lease = Lease(clocks, tmp_path / f"time-{number}", Files())
-                lease.renew(issued, LEASE)
+                lease.renew(issued, LEASES)
         row.tried += 1
 
 
+@pytest.mark.parametrize("classification", list(Classification))
 def test_a_time_that_was_kept_ahead_refuses_until_it_is_removed(
-    tmp_path: Path, clocks: Clocks
+    tmp_path: Path, clocks: Clocks, classification: Classification
 ) -> None:
-    clocks.skew = timedelta(hours=24)
+    clocks.skew = LEASES[classification]
     kept = tmp_path / "time"
     Lease(clocks, kept, Files()).keep_time()
     clocks.skew = timedelta()
     for _ in range(3):
         lease = Lease(clocks, kept, Files())
-        lease.renew(clocks.true, LEASE)
+        lease.renew(clocks.true, LEASES)
         with pytest.raises(AgentLeaseExpired):
-            lease.require()
-        clocks.true += timedelta(hours=24)
+            lease.remaining(classification)
+        clocks.true += LEASES[classification]
         lease.keep_time()
     kept.unlink()
     lease = Lease(clocks, kept, Files())
-    lease.renew(clocks.true, LEASE)
-    lease.require()
+    lease.renew(clocks.true, LEASES)
+    assert lease.remaining(classification) == LEASES[classification]
 
 
 def test_events_are_ordered_by_sequence_whatever_their_times(

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
+from examples.airline.processes import equal_leases
 from mesh.evidence.events import EventType
 from tests.e2e.town import wait_until
 from tests.faults.short_lease import (
@@ -32,7 +33,7 @@ Opened = Callable[[str, str], Trial]
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Plane]:
-    with short_leased(tmp_path_factory.mktemp("lease"), scale.of(8, 4)) as found:
+    with short_leased(tmp_path_factory.mktemp("lease"), equal_leases(scale.of(8, 4))) as found:
         yield found
 
 

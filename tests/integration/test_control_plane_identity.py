@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from mesh.contracts.values import Classification
 from mesh.errors import (
     AgentIdTaken,
     AgentNotFound,
@@ -26,6 +27,7 @@ from mesh.errors import (
 )
 from mesh.identity.principal import domain_audience
 from mesh.identity.tokens import TokenKey, TokenVerifier, agent_token
+from mesh.leases import DEFAULT_LEASES
 from mesh.v1 import agents_pb2, audit_pb2, identity_pb2, policies_pb2, status_pb2
 from mesh.wire.times import to_duration
 from tests.unit.control_plane.running import Client, Plane, enrol, error_of, running
@@ -316,7 +318,9 @@ def test_the_shipped_library_is_the_active_policy(plane: Plane) -> None:
     assert "package mesh.access" in text
     status = ana.status.GetStatus(status_pb2.GetStatusRequest())
     assert status.policy_digest == policy.digest
-    assert status.lease.ToTimedelta() == timedelta(minutes=5)
+    deadlines = [(one.classification, one.lease.ToTimedelta()) for one in status.deadlines]
+    assert deadlines == [(one.value, DEFAULT_LEASES[one]) for one in reversed(Classification)]
+    assert not any(one.HasField("slowest") or one.changes for one in status.deadlines)
     for missing in (
         lambda: ana.policies.GetPolicy(policies_pb2.GetPolicyRequest(digest="none")),
         lambda: ana.policies.GetPolicyModule(

@@ -125,7 +125,7 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
         assert address in refused("--state", str(tmp_path / "two"), "--listen", address)
 
 
-@pytest.mark.parametrize("text", ["a: [", "unknown: 1", "lease: never"])
+@pytest.mark.parametrize("text", ["a: [", "unknown: 1", "leases: never"])
 def test_a_bad_configuration_is_told(tmp_path: Path, text: str) -> None:
     config = tmp_path / "cp.yaml"
     config.write_text(text)

@@ -11,6 +11,7 @@ import pytest
 from control_plane.database import Database, open_sqlite
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change
+from mesh.contracts.values import Classification
 from mesh.errors import (
     AgentRevisionStale,
     AgentSuperseded,
@@ -18,6 +19,7 @@ from mesh.errors import (
     MeshError,
     RequestInvalid,
 )
+from mesh.leases import DEFAULT_LEASES, Leases
 from mesh.snapshots.entries import Difference, entries_digest
 from mesh.v1 import (
     agents_pb2,
@@ -28,12 +30,15 @@ from mesh.v1 import (
     purposes_pb2,
     status_pb2,
 )
+from mesh.wire.leases import leases_from_proto
 from mesh.wire.snapshots import entries_from_proto
 from mesh.wire.status import from_rpc_error
 from tests.unit.control_plane.cutting import cut_off
 from tests.unit.control_plane.documents import contract
 from tests.unit.control_plane.running import Client, Plane, error_of, eventually, running
 from tests.unit.control_plane.streams import SyncStream
+
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -72,7 +77,8 @@ def test_an_agent_gets_its_domains_snapshot_and_nothing_of_others(plane: Plane) 
     agent = plane.agent()
     payload, entries = SyncStream(agent).snapshot()
     assert payload.domain == "bookings"
-    assert payload.lease.ToTimedelta() == timedelta(minutes=5)
+    assert leases_from_proto(payload.leases) == DEFAULT_LEASES
+    assert payload.complete_revision >= payload.revision
     assert entries_digest(entries) == payload.snapshot.digest
     assert {key.partition("/")[0] for key in entries} == {"contract", "purpose", "policy", "key"}
     assert [key for key in entries if key.startswith("contract/")] == [
@@ -254,8 +260,11 @@ def test_two_agents_of_a_domain_live_side_by_side(plane: Plane) -> None:
     assert [stream.payload().WhichOneof("message") for stream in streams] == ["delta", "delta"]
 
 
-def test_the_lease_is_renewed_three_times_in_its_length(tmp_path: Path) -> None:
-    with running(tmp_path / "state", lease=timedelta(seconds=3)) as plane:
+QUICK = Leases({**DEFAULT_LEASES.lengths, Classification.RESTRICTED: timedelta(seconds=3)})
+
+
+def test_leases_are_renewed_three_times_in_the_shortest(tmp_path: Path) -> None:
+    with running(tmp_path / "state", leases=QUICK) as plane:
         stream = SyncStream(plane.agent())
         payload, _ = stream.snapshot()
         issued = [payload.issue_time.ToDatetime()]
@@ -267,6 +276,60 @@ def test_the_lease_is_renewed_three_times_in_its_length(tmp_path: Path) -> None:
         assert issued == sorted(set(issued))
         eventually(lambda: shown(plane).connected)
         stream.leave()
+
+
+def test_leases_are_renewed_also_while_others_change_things_all_the_time(tmp_path: Path) -> None:
+    with running(tmp_path / "state", leases=QUICK) as plane:
+        stream = SyncStream(plane.agent())
+        payload, _ = stream.snapshot()
+        stop = threading.Event()
+
+        def change() -> None:
+            number = 0
+            while not stop.wait(0.2):
+                number += 1
+                publish(plane, contract("planes", "fleet", f"1.{number}.0", purposes=()))
+
+        other = threading.Thread(target=change)
+        other.start()
+        try:
+            renewal = stream.payload()
+        finally:
+            stop.set()
+            other.join()
+        assert (renewal.WhichOneof("message"), renewal.revision) == (None, payload.revision)
+        assert renewal.issue_time.ToDatetime() < payload.issue_time.ToDatetime() + 2 * SECOND
+        stream.leave()
+
+
+def test_a_question_is_answered_as_soon_as_nothing_up_to_it_is_missing(plane: Plane) -> None:
+    stream = SyncStream(plane.agent())
+    payload, _ = stream.snapshot()
+    publish(plane, contract("planes", "fleet", purposes=()))
+    foreign = plane.admin.status.GetStatus(status_pb2.GetStatusRequest()).revision
+    stream.ask(foreign)
+    answer = stream.payload()
+    assert (answer.WhichOneof("message"), answer.revision) == (None, payload.revision)
+    assert answer.complete_revision == foreign
+    stream.ask(foreign + 1)
+    publish(plane, contract("planes", "fleet", "2.0.0", purposes=()))
+    later = stream.payload()
+    assert (later.WhichOneof("message"), later.complete_revision) == (None, foreign + 1)
+    stream.ask(foreign + 2)
+    publish(plane, contract(purposes=()))
+    change = stream.payload()
+    assert (change.WhichOneof("message"), change.complete_revision) == ("delta", foreign + 2)
+
+
+def test_questions_about_what_never_comes_hide_no_others(plane: Plane) -> None:
+    stream = SyncStream(plane.agent())
+    stream.snapshot()
+    for number in range(200):
+        stream.ask(10**15 + number)
+    revision = plane.admin.status.GetStatus(status_pb2.GetStatusRequest()).revision
+    stream.ask(revision + 1)
+    publish(plane, contract("planes", "fleet", purposes=()))
+    assert stream.payload().complete_revision == revision + 1
 
 
 def test_a_large_snapshot_comes_in_parts_of_a_megabyte(plane: Plane) -> None:

@@ -1,13 +1,15 @@
 import json
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from mesh import errors
 from mesh.v1 import agreements_pb2
-from mesh.wire.times import from_timestamp
+from mesh.wire.times import from_timestamp, to_timestamp
 from tests.unit.cli import samples
 from tests.unit.cli.services import ControlPlane
-from tests.unit.cli.terminal import Run
+from tests.unit.cli.terminal import NOW, Clock, Outcome, Run
 
 ASK = (
     "access", "request", "bookings.reservations", "--role", "analyst", "--purpose",
@@ -112,3 +114,111 @@ def test_an_active_agreement_says_what_is_not_yet_seen(control: ControlPlane, ru
     assert "in 90 days (2027-02-22T22:00:00Z)" in done.out
     shown = json.loads(run("access", "show", samples.AGREEMENT_ID, "-o", "json").out)
     assert shown["enforced"] is None
+
+
+def revoked() -> agreements_pb2.Agreement:
+    message = samples.agreement(agreements_pb2.AGREEMENT_STATE_REVOKED)
+    message.end_time.CopyFrom(to_timestamp(NOW))
+    return message
+
+
+def enforcement(agent: str, seconds: float | None) -> agreements_pb2.Enforcement:
+    """One that was acknowledged that long after the revocation, or not yet."""
+    message = agreements_pb2.Enforcement(
+        agent=f"bookings/{agent}",
+        enforced=seconds is not None,
+        lease_end_time=to_timestamp(NOW + timedelta(minutes=5)),
+    )
+    if seconds is not None:
+        message.acknowledge_time.CopyFrom(to_timestamp(NOW + timedelta(seconds=seconds)))
+    return message
+
+
+@pytest.fixture
+def revoking(control: ControlPlane, run: Run) -> Run:
+    control.answers["RevokeAgreement"] = agreements_pb2.RevokeAgreementResponse(agreement=revoked())
+
+    def revoke(*arguments: str, **options: Any) -> Outcome:
+        return run("access", "revoke", samples.AGREEMENT_ID, *arguments, **options)
+
+    return revoke
+
+
+def standing(*enforcements: agreements_pb2.Enforcement) -> agreements_pb2.GetAgreementResponse:
+    return agreements_pb2.GetAgreementResponse(agreement=revoked(), enforcements=enforcements)
+
+
+def test_a_revocation_that_waits_returns_when_every_agent_enforces_it(
+    revoking: Run, control: ControlPlane, clock: Clock
+) -> None:
+    control.answers["GetAgreement"] = [
+        standing(enforcement("one", None), enforcement("two", None)),
+        standing(enforcement("one", 0.25), enforcement("two", None)),
+        standing(enforcement("one", 0.25), enforcement("two", 1.5)),
+    ]
+    done = revoking("--wait", "-o", "json")
+    assert done.code == 0
+    assert len(clock.pauses) == 2
+    shown = json.loads(done.out)
+    assert (shown["state"], shown["revision"]) == ("revoked", 9)
+    assert shown["enforced_after"] == 1.5
+    assert [(one["agent"], one["seconds"]) for one in shown["agents"]] == [
+        ("bookings/one", 0.25),
+        ("bookings/two", 1.5),
+    ]
+
+
+def test_a_revocation_tells_people_how_long_it_took(revoking: Run, control: ControlPlane) -> None:
+    control.answers["GetAgreement"] = standing(enforcement("one", 0.25))
+    done = revoking("--wait")
+    assert done.code == 0
+    assert "0.250 seconds" in done.out
+    assert "bookings/one" in done.out
+    assert "Revoked in revision 9" in done.err
+
+
+def test_an_agent_that_does_not_enforce_it_in_time_is_named_with_its_deadline(
+    revoking: Run, control: ControlPlane, clock: Clock
+) -> None:
+    control.answers["GetAgreement"] = standing(enforcement("one", 0.25), enforcement("two", None))
+    done = revoking("--wait", "--timeout", "3", "-o", "json")
+    assert done.code == errors.Unavailable.kind.exit_code == 9
+    assert 3 <= clock.seconds < 3.3
+    error = json.loads(done.err.splitlines()[-1])
+    assert error["reason"] == "agreement.unenforced"
+    assert error["metadata"]["agents"] == "bookings/two"
+    assert "2026-11-24T22:05:00Z" in error["message"]
+    assert "bookings/one" not in error["message"]
+    shown = json.loads(done.out)
+    assert shown["enforced_after"] == 0.25
+    assert [one["enforced"] for one in shown["agents"]] == [True, False]
+
+
+def test_without_waiting_nobody_is_asked(revoking: Run, control: ControlPlane) -> None:
+    done = revoking("-o", "json")
+    assert done.code == 0
+    assert [asked.method for asked in control.asked] == ["RevokeAgreement"]
+    assert "agents" not in json.loads(done.out)
+
+
+def test_a_domain_without_agents_enforces_everything(revoking: Run, control: ControlPlane) -> None:
+    control.answers["GetAgreement"] = standing()
+    done = revoking("--wait")
+    assert done.code == 0
+    assert "no agent acknowledged" in done.out
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "cancel", "revoke"])
+def test_each_step_tells_its_revision_and_show_does_not(
+    verb: str, control: ControlPlane, run: Run
+) -> None:
+    name = f"{verb.title()}Agreement"
+    answer = getattr(agreements_pb2, f"{name}Response")
+    control.answers[name] = answer(agreement=samples.agreement())
+    words = [line.split() for line in run("access", verb, samples.AGREEMENT_ID).out.splitlines()]
+    assert ["revision", "9"] in words
+    told = json.loads(run("access", verb, samples.AGREEMENT_ID, "-o", "json").out)
+    assert told["revision"] == 9
+    shown = agreements_pb2.GetAgreementResponse(agreement=samples.agreement())
+    control.answers["GetAgreement"] = shown
+    assert "revision" not in run("access", "show", samples.AGREEMENT_ID).out

@@ -104,20 +104,32 @@ def test_token_show_tells_who_you_are(control: ControlPlane, run: Run) -> None:
     assert shown["until"] == "2026-11-24T22:01:00Z"
 
 
-def test_status_tells_the_worst_time_from_revocation_to_refusal(
+def test_status_tells_the_worst_time_from_revocation_to_refusal_for_each_class(
     control: ControlPlane, run: Run
 ) -> None:
+    restricted = status_pb2.Deadline(
+        classification="restricted",
+        lease=to_duration(timedelta(minutes=5)),
+        slowest=to_duration(timedelta(milliseconds=70)),
+        changes=12,
+    )
+    public = status_pb2.Deadline(classification="public", lease=to_duration(timedelta(days=7)))
     control.answers["GetStatus"] = status_pb2.GetStatusResponse(
         version="0.1.0",
         revision=12_345,
         agents=4,
         agents_current=3,
-        lease=to_duration(timedelta(minutes=5)),
+        deadlines=[restricted, public],
     )
     done = run("status")
-    assert "300 seconds" in done.out
     assert "1 of 4 agents not current" in done.err
-    assert json.loads(run("status", "-o", "json").out)["longest_revocation"] == 300
+    lines = [line.split() for line in done.out.splitlines()]
+    assert ["restricted", "5", "minutes", "0.07", "seconds", "12"] in lines
+    assert ["public", "7", "days", "not", "measured", "0"] in lines
+    assert json.loads(run("status", "-o", "json").out)["revocation"] == [
+        {"classification": "restricted", "lease": 300, "slowest": 0.07, "changes": 12},
+        {"classification": "public", "lease": 604_800, "slowest": None, "changes": 0},
+    ]
 
 
 def test_version_tells_both_when_a_server_answers(control: ControlPlane, run: Run) -> None:

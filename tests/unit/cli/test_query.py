@@ -76,8 +76,27 @@ def test_the_agent_gets_the_domain_token_the_purpose_and_the_agreement(
     assert metadata["authorization"] == f"Bearer {samples.TOKEN}"
     assert metadata["x-mesh-purpose"] == "crew-planning"
     assert metadata["x-mesh-agreement"] == samples.AGREEMENT_ID
+    assert "x-mesh-revision" not in metadata
     assert control.last("IssueToken").domain == "bookings"
     assert agent.statements == [SQL]
+
+
+def test_a_least_revision_goes_along_with_the_read(ask: Run, agent: Agent) -> None:
+    assert ask(SQL, "--revision", "12345").code == 0
+    assert [metadata["x-mesh-revision"] for metadata in agent.metadata] == ["12345"]
+
+
+@pytest.mark.parametrize("revision", ["0", "-1", "soon", "1.5"])
+def test_what_is_no_revision_is_a_usage_error(revision: str, ask: Run, agent: Agent) -> None:
+    assert ask(SQL, "--revision", revision).code == errors.USAGE_EXIT_CODE
+    assert agent.metadata == []
+
+
+def test_an_agent_that_is_behind_is_unavailable(ask: Run, agent: Agent) -> None:
+    agent.refuses = errors.AgentBehind("it is behind", revision="7", wanted="9")
+    done = ask(SQL, "--revision", "9", "-o", "json")
+    assert done.code == errors.Unavailable.kind.exit_code
+    assert json.loads(done.err)["metadata"] == {"revision": "7", "wanted": "9"}
 
 
 def test_many_batches_are_one_json_array(ask: Run, agent: Agent) -> None:

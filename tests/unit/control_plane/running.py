@@ -21,6 +21,7 @@ from control_plane.settings import PolicySettings, Settings
 from control_plane.sources import Sources, system_sources
 from mesh.errors import MeshError
 from mesh.identity.tokens import agent_token
+from mesh.leases import DEFAULT_LEASES, Leases
 from mesh.v1 import (
     agents_pb2,
     agents_pb2_grpc,
@@ -175,7 +176,7 @@ def enrol(
 @contextmanager
 def running(
     state: Path,
-    lease: timedelta = timedelta(minutes=5),
+    leases: Leases = DEFAULT_LEASES,
     database: str | None = None,
     keys: Path | None = None,
     policies: PolicySettings = FREE,
@@ -185,7 +186,7 @@ def running(
     real = system_sources()
     sources = Sources(clock, real.new_id, real.new_secret)
     settings = Settings(
-        state, "127.0.0.1:0", lease, database=database, keys=keys, policies=policies
+        state, "127.0.0.1:0", leases, database=database, keys=keys, policies=policies
     )
     started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
     stopping = asyncio.Event()

@@ -35,6 +35,11 @@ class SyncStream:
         message = agents_pb2.SyncRefusal(revision=revision, reason=reason, message="no")
         self.say(agents_pb2.SyncRequest(refusal=message))
 
+    def ask(self, revision: int) -> None:
+        """Ask to be told when nothing up to a revision is missing."""
+        question = agents_pb2.SyncQuestion(revision=revision)
+        self.say(agents_pb2.SyncRequest(question=question))
+
     def payload(self) -> agents_pb2.SyncPayload:
         """The next signed payload, not verified."""
         return agents_pb2.SyncPayload.FromString(next(self.call).signed.payload)

@@ -5,18 +5,25 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from control_plane.identity.keys import open_key_ring
 from control_plane.postgres import connection_parameters, open_postgres
 from control_plane.settings import Settings, SettingsInvalid, Tls, read_settings
 from control_plane.state import locked_state, replica_id
+from mesh.contracts.values import Classification
+from mesh.leases import DEFAULT_LEASES, Leases
 
 
 def test_a_file_is_read_and_options_win(tmp_path: Path) -> None:
     config = tmp_path / "cp.yaml"
-    config.write_text("listen: 127.0.0.1:1\nstate: /somewhere\nlease: 60\n")
+    config.write_text("listen: 127.0.0.1:1\nstate: /somewhere\nleases: {restricted: 60}\n")
     settings = read_settings(config, listen="127.0.0.1:0", state=tmp_path)
-    assert settings == Settings(tmp_path, "127.0.0.1:0", timedelta(minutes=1))
+    restricted = {Classification.RESTRICTED: timedelta(minutes=1)}
+    minute = Leases({**DEFAULT_LEASES.lengths, **restricted})
+    assert settings == Settings(tmp_path, "127.0.0.1:0", minute)
     assert read_settings(config).listen == "127.0.0.1:1"
 
 
@@ -30,7 +37,13 @@ def test_paths_in_a_file_start_at_its_folder(tmp_path: Path) -> None:
 
 def test_only_a_state_folder_is_needed(tmp_path: Path) -> None:
     settings = read_settings(None, state=tmp_path)
-    assert (settings.listen, settings.lease) == ("127.0.0.1:7400", timedelta(minutes=5))
+    assert (settings.listen, settings.leases) == ("127.0.0.1:7400", DEFAULT_LEASES)
+    assert [DEFAULT_LEASES[one] for one in Classification] == [
+        timedelta(days=7),
+        timedelta(hours=24),
+        timedelta(hours=1),
+        timedelta(minutes=5),
+    ]
     with pytest.raises(SettingsInvalid, match="state"):
         read_settings(None)
 
@@ -63,10 +76,15 @@ def test_an_address_is_host_and_port(tmp_path: Path, listen: str) -> None:
         "- a list",
         "state: [a]",
         "state: x\nlisten: 7",
-        "state: x\nlease: soon",
-        "state: x\nlease: true",
-        "state: x\nlease: 0",
-        "state: x\nlease: 1000000",
+        "state: x\nlease: 300",
+        "state: x\nleases: 300",
+        "state: x\nleases: {secret: 300}",
+        "state: x\nleases: {restricted: soon}",
+        "state: x\nleases: {restricted: true}",
+        "state: x\nleases: {restricted: .nan}",
+        "state: x\nleases: {restricted: 1e300}",
+        "state: x\nleases: {restricted: 0.5}",
+        "state: x\nleases: {public: 2592001}",
         "state: x\ntls: yes",
         "state: x\ntls: {certificate: a}",
         "state: x\ntls: {certificate: a, key: b, more: c}",
@@ -78,6 +96,22 @@ def test_anything_else_in_the_file_is_refused(tmp_path: Path, text: str) -> None
     config = tmp_path / "cp.yaml"
     config.write_text(text)
     with pytest.raises(SettingsInvalid):
+        read_settings(config)
+
+
+@given(st.lists(st.integers(1, 2_592_000), min_size=4, max_size=4))
+def test_a_stricter_class_has_no_longer_lease(
+    tmp_path_factory: pytest.TempPathFactory, seconds: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("leases")
+    stated = dict(zip(map(str, Classification), seconds, strict=True))
+    config = folder / "cp.yaml"
+    config.write_text(yaml.safe_dump({"state": "x", "leases": stated}))
+    if seconds == sorted(seconds, reverse=True):
+        leases = read_settings(config).leases
+        assert [leases[one].total_seconds() for one in Classification] == seconds
+        return
+    with pytest.raises(SettingsInvalid, match=r"leases\.\w+ is longer than leases\.\w+"):
         read_settings(config)
 
 

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from mesh.leases import DEFAULT_LEASES
 from mesh.snapshots.entries import difference, entries_digest, parts
 from mesh.snapshots.envelope import sign
 from mesh.v1 import agents_pb2
+from mesh.wire.leases import leases_to_proto
 from mesh.wire.snapshots import entries_to_proto, envelope_to_proto
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LEASE = timedelta(minutes=5)
+LEASES = DEFAULT_LEASES
 DOMAIN = "bookings"
 
 
@@ -53,7 +55,7 @@ class Signer:
     def payload(self, revision: int, issued: datetime = NOW) -> agents_pb2.SyncPayload:
         payload = agents_pb2.SyncPayload(domain=self.domain, revision=revision)
         payload.issue_time.FromDatetime(issued)
-        payload.lease.FromTimedelta(LEASE)
+        payload.leases.CopyFrom(leases_to_proto(LEASES))
         return payload
 
     def signed(self, payload: agents_pb2.SyncPayload) -> agents_pb2.SyncResponse:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from domain_agent.snapshot.receiver import Received, Receiver
+from mesh.contracts.values import Classification
 from mesh.errors import (
     AgentDigestMismatch,
     AgentRevisionStale,
@@ -141,4 +142,44 @@ def test_a_lease_for_a_newer_revision_does_not_extend_an_older_snapshot() -> Non
         mixed.lease.CopyFrom(signer.signed(signer.payload(revision, later)).signed)
         replayed = receiver(signer).replay(mixed)
         assert replayed is not None
-        assert (replayed.issued == later) is extended
+        assert (replayed.renewal.issued == later) is extended
+
+
+def test_leases_for_another_revision_than_the_one_in_force_are_refused() -> None:
+    signer = Signer()
+    for before in ([], signer.snapshot(1, entries())):
+        held = receiver(signer)
+        feed(held, before)
+        refuses(AgentDigestMismatch, held, [signer.signed(signer.payload(2))])
+
+
+def test_each_class_has_the_lease_that_was_signed_and_no_other() -> None:
+    signer = Signer()
+    payload = signer.payload(1)
+    payload.leases.Clear()
+    payload.leases.internal.FromTimedelta(timedelta(hours=1))
+    held = receiver(signer)
+    feed(held, signer.snapshot(1, entries()))
+    received = held.feed(signer.signed(payload))
+    assert received is not None
+    assert received.renewal.leases.lengths == {
+        Classification.PUBLIC: timedelta(),
+        Classification.INTERNAL: timedelta(hours=1),
+        Classification.CONFIDENTIAL: timedelta(),
+        Classification.RESTRICTED: timedelta(),
+    }
+    # Nothing is known of public, which is milder, so nothing stricter is served either.
+    assert {received.renewal.leases[one] for one in Classification} == {timedelta()}
+
+
+def test_what_the_agent_misses_nothing_of_is_at_least_what_it_has() -> None:
+    signer = Signer()
+    held = receiver(signer)
+    received = feed(held, signer.snapshot(7, entries()))
+    assert received is not None
+    assert received.renewal.complete_revision == 7
+    payload = signer.payload(7)
+    payload.complete_revision = 9
+    renewed = held.feed(signer.signed(payload))
+    assert renewed is not None
+    assert (renewed.renewal.complete_revision, renewed.snapshot) == (9, None)
