@@ -120,6 +120,7 @@ class Mesh:
                     "listen": listen,
                     "state": str(state),
                     "leases": dict(self.leases),
+                    "policies": {"unchecked": "allowed"},
                     **self._topics,
                     **({"database": self.database} if self.database else {}),
                 }
