@@ -15,8 +15,9 @@ from tests.e2e.town import PURPOSE, Town, rows, wait_until
 from tests.unit.enforcement.gate.words import PLACES
 from tests.unit.flight import wire
 
-MARK = "zqxj"
-WORDS = st.text("zqxj", min_size=4, max_size=12).map(lambda tail: MARK + tail)
+# As long as no chance puts it into ciphertext.
+MARK = "zqxjqzxjzqjx"
+WORDS = st.text("zqxj", max_size=12).map(lambda tail: MARK + tail)
 ITS_OWN = [
     "SELECT '{}' FROM {table}",
     "SELECT * FROM {table} WHERE email = '{}'",
