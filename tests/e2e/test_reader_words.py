@@ -104,9 +104,9 @@ def shipped(town: Town, receipt: str) -> bool:
 @pytest.mark.parametrize(
     ("sql", "purpose", "kept"),
     [
-        ('SELECT "zqxj@example.org" FROM reservations.passengers', PURPOSE, "SELECT a1 FROM"),
-        ("SELECT * FROM '/tmp/zqxj'", PURPOSE, "A relation is no dataset"),
-        ("SELECT 1", "zqxj", "The purpose is not registered"),
+        ('SELECT "zqxjqzxjzqjx@example.org" FROM reservations.passengers', PURPOSE, "SELECT a1 FROM"),
+        ("SELECT * FROM '/tmp/zqxjqzxjzqjx'", PURPOSE, "A relation is no dataset"),
+        ("SELECT 1", MARK, "The purpose is not registered"),
         ("SELECT email FROM reservations.passengers", "marketing", "the reader"),
     ],
 )
