@@ -25,6 +25,7 @@ COMMANDS = {
     "list": Lazy("cli.policy_push:list_revisions", "List what was pushed, newest first."),
     "diff": Lazy("cli.policy_push:diff", "Compare a revision with what is in force."),
     "rehearse": Lazy("cli.policy_rehearse:rehearse", "Who would gain or lose what."),
+    "what-if": Lazy("cli.policy_what_if:what_if", "What somebody would get, and why."),
     "activate": Lazy("cli.policy_force:activate", "Put a revision in force, for some or all."),
     "rollback": Lazy("cli.policy_force:rollback", "Put in force what was before."),
     "log": Lazy("cli.policy_force:log", "Show what was put in force, by whom and when."),

@@ -18,12 +18,13 @@ from control_plane.admin import renew_admin_token
 from control_plane.agents import acknowledgement_store as acknowledgements
 from control_plane.agents import store as agents
 from control_plane.agents.enforcing import enforcements
-from control_plane.agents.feed import Feed, Publisher
+from control_plane.agents.feed import REMEMBERED, Feed, Publisher
 from control_plane.agents.keys import TrustedTokenKeys
 from control_plane.agents.service import AgentService
 from control_plane.agents.standing import standings
 from control_plane.agents.sync import SyncParts, SyncSession
 from control_plane.agreements.service import AgreementService
+from control_plane.agreements.store import enforceable as known_agreements
 from control_plane.audit.reporting import EvidenceReports
 from control_plane.audit.service import AuditService
 from control_plane.authorization import ENTRYPOINT, Authorization
@@ -208,6 +209,7 @@ class ControlPlane:
                 fleet=lambda tx: standings(tx, clock()),
                 clock=clock,
                 new_id=new_id,
+                agreements=lambda tx, domain: known_agreements(tx, domain, clock() - REMEMBERED),
                 gates=PolicyGates(
                     rehearsed=settings.policies.rehearsal == "required",
                     unchecked=settings.policies.unchecked == "allowed",

@@ -16,7 +16,7 @@ from mesh.errors import (
     PolicyUnchecked,
     RequestInvalid,
 )
-from mesh.identity.duties import OWNER, SECURITY, answers_for, has_any
+from mesh.identity.duties import ADMIN, AUDITOR, OWNER, SECURITY, answers_for, has_any
 from mesh.identity.principal import Principal
 from mesh.names import is_name
 
@@ -173,6 +173,15 @@ def check_second_person(principal: Principal, revision: PolicyRevision) -> None:
             f"{principal.reference} pushed revision {revision.revision}; a policy of the whole"
             " organisation is activated by a second person with the duty security",
             revision=str(revision.revision),
+        )
+
+
+def check_supposer(principal: Principal, domain: str) -> None:
+    """Refuse who may not see what others would get of a domain. Raises DutyMissing."""
+    if not has_any(principal, ADMIN, AUDITOR, SECURITY) and not answers_for(principal, domain):
+        raise DutyMissing(
+            f"{principal.reference} may not ask what others would get of {domain}; it needs"
+            f" security, auditor, admin, owner:{domain} or steward:{domain}"
         )
 
 

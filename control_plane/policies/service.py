@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from control_plane.calls import current_caller
 from control_plane.database import Database, Transaction
@@ -27,10 +27,12 @@ from control_plane.policies.rules import (
     PolicyRevision,
 )
 from control_plane.policies.showing import PolicyShowing, no_revision
+from control_plane.policies.supposing import Agreements, Supposed, Supposing
 from control_plane.policies.wire import activation_to_proto, revision_to_proto
 from mesh.decisions.policy import Policy
 from mesh.errors import PolicyNotFound
 from mesh.v1 import policies_pb2
+from mesh.wire.principals import principal_from_proto
 
 SERVICE_ACTOR = "service:meshwarden"
 _MOST_PUSHES = 2
@@ -46,12 +48,14 @@ class PolicyParts:
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
     gates: PolicyGates
+    agreements: Agreements
 
 
 class PolicyService(PolicyShowing):
     def __init__(self, parts: PolicyParts) -> None:
         super().__init__(parts.database, parts.fleet)
         self._parts = parts
+        self._supposing = Supposing(parts.database, parts.agreements)
         self._pushes = asyncio.Semaphore(_MOST_PUSHES)
 
     def activate_shipped(self, library: Policy) -> None:
@@ -151,6 +155,26 @@ class PolicyService(PolicyShowing):
             wish = Wish(chosen, activating.ROLLED_BACK, principal.reference)
             made = activating.put_in_force(tx, state, wish, now)
         return policies_pb2.RollBackPolicyResponse(activation=activation_to_proto(made))
+
+    def DecideFor(
+        self, request: policies_pb2.DecideForRequest, context: object
+    ) -> policies_pb2.DecideForResponse:
+        """What somebody else would get, and why; it leaves no receipt, as nothing is read."""
+        rules.check_supposer(current_caller().principal, request.domain)
+        timed = request.HasField("time")
+        wanted = Supposed(
+            principal=principal_from_proto(request.principal),
+            domain=request.domain,
+            product=request.product,
+            dataset=request.dataset,
+            purpose=request.purpose,
+            time=request.time.ToDatetime(UTC) if timed else self._parts.clock(),
+        )
+        with self._database.reading() as tx:
+            candidate = store.find(tx, request.revision) if request.revision else None
+        if request.revision and candidate is None:
+            raise no_revision(request.revision)
+        return self._supposing.outcomes(wanted, candidate)
 
     def _earlier(
         self, tx: Transaction, state: LayerState, request: policies_pb2.RollBackPolicyRequest

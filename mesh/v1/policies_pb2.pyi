@@ -10,6 +10,7 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from mesh.v1 import agents_pb2 as agents_pb2
+from mesh.v1 import identity_pb2 as identity_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -1022,5 +1023,185 @@ class RehearsalAgent(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["agent", b"agent", "distinct", b"distinct", "more", b"more", "problem", b"problem", "reads", b"reads", "state", b"state", "unreadable", b"unreadable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DecideForRequest(message.Message):
+    """DecideForRequest is a read that nobody makes."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: builtins.int
+    DOMAIN_FIELD_NUMBER: builtins.int
+    PRODUCT_FIELD_NUMBER: builtins.int
+    DATASET_FIELD_NUMBER: builtins.int
+    PURPOSE_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    TIME_FIELD_NUMBER: builtins.int
+    domain: builtins.str
+    """domain of the product."""
+    product: builtins.str
+    """product in the domain."""
+    dataset: builtins.str
+    """dataset of the product; empty means each."""
+    purpose: builtins.str
+    """purpose of the read."""
+    revision: builtins.int
+    """revision that was pushed, to decide with instead of what is in force of its layer."""
+    @builtins.property
+    def principal(self) -> identity_pb2.Principal:
+        """principal who would read; of its duties nothing depends."""
+
+    @builtins.property
+    def time(self) -> timestamp_pb2.Timestamp:
+        """time of the read; unset means now."""
+
+    def __init__(
+        self,
+        *,
+        principal: identity_pb2.Principal | None = ...,
+        domain: builtins.str = ...,
+        product: builtins.str = ...,
+        dataset: builtins.str = ...,
+        purpose: builtins.str = ...,
+        revision: builtins.int = ...,
+        time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["principal", b"principal", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["dataset", b"dataset", "domain", b"domain", "principal", b"principal", "product", b"product", "purpose", b"purpose", "revision", b"revision", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DecideForResponse(message.Message):
+    """DecideForResponse carries the decisions."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: builtins.int
+    POLICY_DIGEST_FIELD_NUMBER: builtins.int
+    policy_digest: builtins.str
+    """policy_digest of the modules that decided, in hexadecimal."""
+    @builtins.property
+    def outcomes(self) -> containers.RepeatedCompositeFieldContainer[DatasetOutcome]:
+        """outcomes by dataset."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: abc.Iterable[DatasetOutcome] | None = ...,
+        policy_digest: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["outcomes", b"outcomes", "policy_digest", b"policy_digest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DatasetOutcome(message.Message):
+    """DatasetOutcome is what a read of one dataset would get, and why."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: builtins.int
+    AGREEMENT_FIELD_NUMBER: builtins.int
+    INPUT_FIELD_NUMBER: builtins.int
+    DECISION_FIELD_NUMBER: builtins.int
+    REQUIREMENTS_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    dataset: builtins.str
+    """dataset of the product."""
+    agreement: builtins.str
+    """agreement that it rests on; empty when there is none."""
+    input: builtins.bytes
+    """input of the decision in canonical JSON."""
+    decision: builtins.bytes
+    """decision in canonical JSON."""
+    @builtins.property
+    def requirements(self) -> containers.RepeatedCompositeFieldContainer[RequirementOutcome]:
+        """requirements of the policy, each met or not."""
+
+    @builtins.property
+    def columns(self) -> containers.RepeatedCompositeFieldContainer[ColumnTrace]:
+        """columns of the dataset with what becomes of each."""
+
+    def __init__(
+        self,
+        *,
+        dataset: builtins.str = ...,
+        agreement: builtins.str = ...,
+        input: builtins.bytes = ...,
+        decision: builtins.bytes = ...,
+        requirements: abc.Iterable[RequirementOutcome] | None = ...,
+        columns: abc.Iterable[ColumnTrace] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["agreement", b"agreement", "columns", b"columns", "dataset", b"dataset", "decision", b"decision", "input", b"input", "requirements", b"requirements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RequirementOutcome(message.Message):
+    """RequirementOutcome is one requirement and whether it is met."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ID_FIELD_NUMBER: builtins.int
+    MET_FIELD_NUMBER: builtins.int
+    SENTENCE_FIELD_NUMBER: builtins.int
+    id: builtins.str
+    """id such as `agreement.missing`."""
+    met: builtins.bool
+    """met tells that it holds."""
+    sentence: builtins.str
+    """sentence that the rule says of itself."""
+    def __init__(
+        self,
+        *,
+        id: builtins.str = ...,
+        met: builtins.bool = ...,
+        sentence: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["id", b"id", "met", b"met", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ColumnTrace(message.Message):
+    """ColumnTrace tells what a reader gets of one column."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: builtins.int
+    CLASSIFICATION_FIELD_NUMBER: builtins.int
+    MASK_FIELD_NUMBER: builtins.int
+    RULES_FIELD_NUMBER: builtins.int
+    column: builtins.str
+    """column name."""
+    classification: builtins.str
+    """classification of the column."""
+    mask: builtins.str
+    """mask applied."""
+    @builtins.property
+    def rules(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """rules that chose the mask."""
+
+    def __init__(
+        self,
+        *,
+        column: builtins.str = ...,
+        classification: builtins.str = ...,
+        mask: builtins.str = ...,
+        rules: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["classification", b"classification", "column", b"column", "mask", b"mask", "rules", b"rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

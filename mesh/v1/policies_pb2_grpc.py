@@ -80,6 +80,11 @@ class PolicyServiceStub:
                 request_serializer=mesh_dot_v1_dot_policies__pb2.GetRehearsalRequest.SerializeToString,
                 response_deserializer=mesh_dot_v1_dot_policies__pb2.GetRehearsalResponse.FromString,
                 _registered_method=True)
+        self.DecideFor = channel.unary_unary(
+                '/mesh.v1.PolicyService/DecideFor',
+                request_serializer=mesh_dot_v1_dot_policies__pb2.DecideForRequest.SerializeToString,
+                response_deserializer=mesh_dot_v1_dot_policies__pb2.DecideForResponse.FromString,
+                _registered_method=True)
         self.ListPolicyActivations = channel.unary_unary(
                 '/mesh.v1.PolicyService/ListPolicyActivations',
                 request_serializer=mesh_dot_v1_dot_policies__pb2.ListPolicyActivationsRequest.SerializeToString,
@@ -159,6 +164,13 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DecideFor(self, request, context):
+        """DecideFor tells what somebody else would get, by what is in force or by a revision, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListPolicyActivations(self, request, context):
         """ListPolicyActivations returns what was put in force, newest first.
         """
@@ -220,6 +232,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.GetRehearsal,
                     request_deserializer=mesh_dot_v1_dot_policies__pb2.GetRehearsalRequest.FromString,
                     response_serializer=mesh_dot_v1_dot_policies__pb2.GetRehearsalResponse.SerializeToString,
+            ),
+            'DecideFor': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideFor,
+                    request_deserializer=mesh_dot_v1_dot_policies__pb2.DecideForRequest.FromString,
+                    response_serializer=mesh_dot_v1_dot_policies__pb2.DecideForResponse.SerializeToString,
             ),
             'ListPolicyActivations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPolicyActivations,
@@ -476,6 +493,33 @@ class PolicyService:
             '/mesh.v1.PolicyService/GetRehearsal',
             mesh_dot_v1_dot_policies__pb2.GetRehearsalRequest.SerializeToString,
             mesh_dot_v1_dot_policies__pb2.GetRehearsalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideFor(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mesh.v1.PolicyService/DecideFor',
+            mesh_dot_v1_dot_policies__pb2.DecideForRequest.SerializeToString,
+            mesh_dot_v1_dot_policies__pb2.DecideForResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,8 @@ class PolicyServiceStub:
     """StartRehearsal asks the agents that a revision would reach to decide their recorded reads with it."""
     GetRehearsal: _grpc.UnaryUnaryMultiCallable[_policies_pb2.GetRehearsalRequest, _policies_pb2.GetRehearsalResponse]
     """GetRehearsal tells how the newest rehearsal of a revision is going, and what was found."""
+    DecideFor: _grpc.UnaryUnaryMultiCallable[_policies_pb2.DecideForRequest, _policies_pb2.DecideForResponse]
+    """DecideFor tells what somebody else would get, by what is in force or by a revision, and why."""
     ListPolicyActivations: _grpc.UnaryUnaryMultiCallable[_policies_pb2.ListPolicyActivationsRequest, _policies_pb2.ListPolicyActivationsResponse]
     """ListPolicyActivations returns what was put in force, newest first."""
     GetPolicyStatus: _grpc.UnaryUnaryMultiCallable[_policies_pb2.GetPolicyStatusRequest, _policies_pb2.GetPolicyStatusResponse]
@@ -79,6 +81,8 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     """StartRehearsal asks the agents that a revision would reach to decide their recorded reads with it."""
     GetRehearsal: _aio.UnaryUnaryMultiCallable[_policies_pb2.GetRehearsalRequest, _policies_pb2.GetRehearsalResponse]  # type: ignore[assignment]
     """GetRehearsal tells how the newest rehearsal of a revision is going, and what was found."""
+    DecideFor: _aio.UnaryUnaryMultiCallable[_policies_pb2.DecideForRequest, _policies_pb2.DecideForResponse]  # type: ignore[assignment]
+    """DecideFor tells what somebody else would get, by what is in force or by a revision, and why."""
     ListPolicyActivations: _aio.UnaryUnaryMultiCallable[_policies_pb2.ListPolicyActivationsRequest, _policies_pb2.ListPolicyActivationsResponse]  # type: ignore[assignment]
     """ListPolicyActivations returns what was put in force, newest first."""
     GetPolicyStatus: _aio.UnaryUnaryMultiCallable[_policies_pb2.GetPolicyStatusRequest, _policies_pb2.GetPolicyStatusResponse]  # type: ignore[assignment]
@@ -158,6 +162,14 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policies_pb2.GetRehearsalResponse, _abc.Awaitable[_policies_pb2.GetRehearsalResponse]]:
         """GetRehearsal tells how the newest rehearsal of a revision is going, and what was found."""
+
+    @_abc_1.abstractmethod
+    def DecideFor(
+        self,
+        request: _policies_pb2.DecideForRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_policies_pb2.DecideForResponse, _abc.Awaitable[_policies_pb2.DecideForResponse]]:
+        """DecideFor tells what somebody else would get, by what is in force or by a revision, and why."""
 
     @_abc_1.abstractmethod
     def ListPolicyActivations(

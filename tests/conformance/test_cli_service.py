@@ -314,3 +314,29 @@ def test_links_out_of_a_folder_are_not_pushed(people: People, layer: Path, tmp_p
     (layer / "link.rego").symlink_to(tmp_path / "secret.rego")
     refused = people("sam", "policy", "push", str(layer), "--layer", "organisation", code=4)
     assert "leads out of" in refused.err
+
+
+def test_what_somebody_would_get_is_told_with_every_requirement(
+    published: People, layer: Path
+) -> None:
+    asking = (
+        "policy", "what-if", "--as", "user:ana", "--product", "bookings.reservations",
+        "--purpose", "crew-planning",
+    )  # fmt: skip
+    published("sam", *asking, "--fail-on-deny", code=6)
+    before = published.told("sam", *asking)["outcomes"][0]
+    assert (before["verdict"], before["reasons"]) == ("deny", ["agreement.missing"])
+    asked = published.told("ana", *ASK)
+    published("olga", "access", "approve", asked["id"])
+    (after, *_) = published.told("sam", *asking)["outcomes"]
+    assert (after["verdict"], after["agreement"]) == ("allow", asked["id"])
+    assert all(one["met"] and one["means"] for one in after["requirements"])
+    assert {one["column"]: one["rules"] for one in after["columns"]}
+    pushed = published.told("sam", "policy", "push", str(layer), "--layer", "organisation")
+    with_it = published.told("olga", *asking, "--revision", str(pushed["revision"]))
+    (unmet,) = [one for one in with_it["outcomes"][0]["requirements"] if not one["met"]]
+    assert unmet["requirement"] == "organisation.residency"
+    assert unmet["means"].startswith("Personal data is read from products")
+    assert "agreement.missing" in published("sam", *asking).out
+    published("ana", *asking, code=6)
+    published("sam", *asking, "--at", "yesterday", code=2)

@@ -104,7 +104,7 @@ def shipped(town: Town, receipt: str) -> bool:
 @pytest.mark.parametrize(
     ("sql", "purpose", "kept"),
     [
-        ('SELECT "zqxjqzxjzqjx@example.org" FROM reservations.passengers', PURPOSE, "SELECT a1 FROM"),
+        (f'SELECT "{MARK}@a.org" FROM reservations.passengers', PURPOSE, "SELECT a1 FROM"),
         ("SELECT * FROM '/tmp/zqxjqzxjzqjx'", PURPOSE, "A relation is no dataset"),
         ("SELECT 1", MARK, "The purpose is not registered"),
         ("SELECT email FROM reservations.passengers", "marketing", "the reader"),

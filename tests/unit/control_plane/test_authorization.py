@@ -66,6 +66,7 @@ MATRIX: dict[str, set[str]] = {
     "AgentService/ReportRehearsal": {"agent"},
     "PolicyService/GetPolicy": PEOPLE,
     "PolicyService/GetPolicyModule": PEOPLE,
+    "PolicyService/DecideFor": {"admin", "auditor", "security", "owner", "steward"},
     "PolicyService/PushPolicy": {"security", "owner", "steward"},
     "PolicyService/StartRehearsal": {"security", "owner", "steward"},
     "PolicyService/GetRehearsal": {"security", "owner", "steward"},
