@@ -7,12 +7,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from examples.airline.backing import backed_mesh
+from examples.airline.policy_story import RESTRICTED_LEASE, PolicyStory
 from examples.airline.processes import (
     DATA,
     ROOT,
@@ -22,6 +24,7 @@ from examples.airline.processes import (
     terminated_like_interrupted,
 )
 from examples.airline.reader import Reader
+from examples.airline.relay import Relay
 from examples.airline.story import Story, Surprise
 
 PASSENGERS = "SELECT name, email, birth_date, country, loyalty_tier FROM reservations.passengers"
@@ -43,8 +46,8 @@ class People:
 class Demo:
     """The story, chapter by chapter."""
 
-    def __init__(self, mesh: Mesh, story: Story) -> None:
-        self._mesh, self._story = mesh, story
+    def __init__(self, mesh: Mesh, story: Story, relay: Relay) -> None:
+        self._mesh, self._story, self._relay = mesh, story, relay
         self._people = People(
             ana=mesh.token("ana", teams=["planning"]),
             olga=mesh.token("olga", duties=["owner:bookings"]),
@@ -61,6 +64,7 @@ class Demo:
         receipt = self._explained()
         self._kept_apart()
         self._filtered()
+        self._governed()
         self._attacked()
         self._revoked(agreement)
         self._audited(receipt)
@@ -212,6 +216,17 @@ class Demo:
             f"{united:,} of {everything:,} flights, whatever her SQL says",
         )
 
+    def _governed(self) -> None:
+        policies = PolicyStory(
+            self._mesh,
+            self._story,
+            lambda: self._reader("bookings", "crew-planning"),
+            wait_until,
+        )
+        policies.rehearsed()
+        other = self._reader("operations", "delay-analysis")
+        policies.cut_off(self._relay.cut, self._relay.mend, other)
+
     def _attacked(self) -> None:
         self._story.chapter("With a valid token she tries to get around it")
         reader = self._reader("bookings", "crew-planning")
@@ -354,8 +369,11 @@ def main() -> None:
             backed_mesh(Path(folder), os.environ) as backing,
         ):
             story.tell(f"starting one control plane and four agents, on {backing.words} …")
-            start_airline(backing.mesh)
-            Demo(backing.mesh, story).tell()
+            backing.mesh.leases = {"restricted": RESTRICTED_LEASE}
+            backing.mesh.start_control_plane()
+            with closing(Relay(backing.mesh.server)) as relay:
+                start_airline(backing.mesh, {"bookings": {"control_plane": relay.address}})
+                Demo(backing.mesh, story, relay).tell()
     except (Surprise, ProcessFailed) as surprise:
         sys.exit(f"\nNot as told: {surprise}")
     except KeyboardInterrupt:

@@ -285,13 +285,16 @@ def terminated_like_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def start_airline(mesh: Mesh) -> None:
-    """Everything up: purposes registered, four agents enrolled, their products published."""
-    mesh.start_control_plane()
+def start_airline(mesh: Mesh, settings: Mapping[str, Mapping[str, object]] | None = None) -> None:
+    """Everything up: purposes registered, four agents enrolled, their products published.
+
+    The control plane runs already; `settings` are added to a domain's agent.yaml.
+    """
     for purpose in yaml.safe_load(PURPOSES.read_text())["purposes"]:
         mesh.mesh(mesh.admin, "purpose", "add", purpose["id"], purpose["title"])
     for domain in DOMAINS:
-        mesh.start_agent(domain, DATA / domain, CONTRACTS / domain)
+        added = (settings or {}).get(domain)
+        mesh.start_agent(domain, DATA / domain, CONTRACTS / domain, settings=added)
     wait_for_products(mesh, len(DOMAINS))
 
 

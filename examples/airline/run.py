@@ -69,6 +69,7 @@ def main() -> None:
             backed_mesh(Path(folder), os.environ) as backing,
         ):
             mesh = backing.mesh
+            mesh.start_control_plane()
             start_airline(mesh)
             write_contexts(mesh)
             uri = mesh.agents["operations"].ready
