@@ -35,6 +35,8 @@ class Stated:
 
 def decide(document: Document, layers: Stated | None = None) -> Document:
     """The decision document for an input."""
+    if not has_plain_texts(document):
+        return refusal()
     layers = layers or Stated()
     masks = {c["id"]: mask_of(c, layers) for c in document["dataset"]["classes"]}
     reasons = sorted(
@@ -52,6 +54,13 @@ def decide(document: Document, layers: Stated | None = None) -> Document:
         "limits": {"rows": min(layers.limits)} if allow and layers.limits else {},
         "valid_until": next_turn(document, layers),
     }
+
+
+def has_plain_texts(document: Document) -> bool:
+    """Whether no text but a row filter's has a quote, a backslash or a control character."""
+    agreement = document["agreement"]
+    seen = {**document, "agreement": agreement and {**agreement, "row_filter": None}}
+    return "\\" not in json.dumps(seen, ensure_ascii=False)
 
 
 def refusal() -> Document:
