@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mesh.decisions.deciding import Decider
 from mesh.decisions.documents import decision_document
+from mesh.decisions.engines import Engine
 from mesh.decisions.inputs import DecisionInput
 from mesh.decisions.layers import with_declarations
 from mesh.decisions.opa_engine import OpaEngine
@@ -240,7 +241,8 @@ def opa_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ..
 
 
 def witnesses(policy: Policy, urls: tuple[str, ...], instance: str) -> Iterator[Witnesses]:
-    engines = [RegopyEngine(), *(OpaEngine(url, deadline=0.5, instance=instance) for url in urls)]
+    engines: list[Engine] = [RegopyEngine()]
+    engines += [OpaEngine(url, deadline=0.5, instance=instance) for url in urls]
     deciders = [Decider(engine, capacity=0) for engine in engines]
     for decider in deciders:
         decider.load(policy)
