@@ -12,8 +12,9 @@ from mesh.evidence.cloudevents import CHANGES_TOPIC, USAGE_TOPIC
 from mesh.kafka.settings import KafkaSettings
 
 DEFAULT_LISTEN = "127.0.0.1:7400"
+OPA_LISTEN = "127.0.0.1:7480"
 DEFAULT_LEASE = timedelta(minutes=5)
-_KEYS = frozenset({"listen", "state", "lease", "tls", "database", "keys", "kafka"})
+_KEYS = frozenset({"listen", "state", "lease", "tls", "database", "keys", "kafka", "opa"})
 _TLS_KEYS = frozenset({"certificate", "key"})
 
 
@@ -43,7 +44,7 @@ class Settings:
 
     `database` is a PostgreSQL URL, None for a file in the state folder; `keys` is the folder of
     the keys that all replicas share, None for the state folder; `kafka` is None where agents
-    send their events here themselves.
+    send their events here themselves; `opa_listen` is None where no OPA is served.
     """
 
     state: Path
@@ -53,16 +54,12 @@ class Settings:
     database: str | None = field(default=None, repr=False)
     keys: Path | None = None
     kafka: TopicSettings | None = None
+    opa_listen: str | None = None
 
     def __post_init__(self) -> None:
-        host, separator, port = self.listen.rpartition(":")
-        if not separator or not port.isdecimal() or int(port) > 65535:
-            raise SettingsInvalid(f"listen is HOST:PORT, such as {DEFAULT_LISTEN}: {self.listen!r}")
-        if self.tls is None and not _is_loopback(host):
-            raise SettingsInvalid(
-                f"{self.listen} can be reached from other machines, so it needs TLS: set"
-                " tls.certificate and tls.key, or listen on 127.0.0.1"
-            )
+        _check_listen("listen", self.listen, DEFAULT_LISTEN, self.tls)
+        if self.opa_listen is not None:
+            _check_listen("opa.listen", self.opa_listen, OPA_LISTEN, self.tls)
         if not timedelta(seconds=1) <= self.lease <= timedelta(days=1):
             raise SettingsInvalid("lease is between 1 second and 1 day")
 
@@ -97,6 +94,7 @@ def read_settings(
         database=database or _database(document.get("database")),
         keys=keys or _folder(document, "keys", folder),
         kafka=_kafka(document.get("kafka"), folder),
+        opa_listen=_opa(document.get("opa")),
     )
 
 
@@ -133,6 +131,25 @@ def _tls(section: object, folder: Path) -> Tls | None:
     if not isinstance(section, dict) or set(section) != _TLS_KEYS:
         raise SettingsInvalid("tls has exactly the keys certificate and key, each a file")
     return Tls(folder / str(section["certificate"]), folder / str(section["key"]))
+
+
+def _opa(section: object) -> str | None:
+    if section is None:
+        return None
+    if not isinstance(section, dict) or set(section) != {"listen"}:
+        raise SettingsInvalid(f"opa has exactly the key listen, such as {OPA_LISTEN}")
+    return str(section["listen"])
+
+
+def _check_listen(key: str, listen: str, example: str, tls: Tls | None) -> None:
+    host, separator, port = listen.rpartition(":")
+    if not separator or not port.isdecimal() or int(port) > 65535:
+        raise SettingsInvalid(f"{key} is HOST:PORT, such as {example}: {listen!r}")
+    if tls is None and not _is_loopback(host):
+        raise SettingsInvalid(
+            f"{listen} can be reached from other machines, so it needs TLS: set"
+            " tls.certificate and tls.key, or listen on 127.0.0.1"
+        )
 
 
 def _kafka(section: object, folder: Path) -> TopicSettings | None:

@@ -178,6 +178,12 @@ class PolicyInvalid(Invalid):
     reason = "policy.invalid"
 
 
+class OpaNotServed(Precondition):
+    """The control plane serves no OPA: its settings have no `opa.listen`."""
+
+    reason = "opa.not_served"
+
+
 class DutyMissing(Denied):
     """The caller has no duty that allows this."""
 

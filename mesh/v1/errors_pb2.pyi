@@ -190,6 +190,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
     ERROR_REASON_STATE_TAKEN: _ErrorReason.ValueType  # 83
     """Another agent uses this state folder; each needs one of its own."""
+    ERROR_REASON_OPA_NOT_SERVED: _ErrorReason.ValueType  # 90
+    """The control plane serves no OPA: its settings have no `opa.listen`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -365,3 +367,5 @@ ERROR_REASON_EVIDENCE_UNSIGNED: ErrorReason.ValueType  # 82
 """No checkpoint that fits covers the receipt's records yet; try again in a few seconds. Metadata: receipt."""
 ERROR_REASON_STATE_TAKEN: ErrorReason.ValueType  # 83
 """Another agent uses this state folder; each needs one of its own."""
+ERROR_REASON_OPA_NOT_SERVED: ErrorReason.ValueType  # 90
+"""The control plane serves no OPA: its settings have no `opa.listen`."""
