@@ -88,6 +88,13 @@ test_one_without_its_role_is_passed_over if {
 	]}) == {"b"}
 }
 
+test_one_without_its_role_gives_no_reason if {
+	reasons(question, {"user:ana": [
+		{"rank": 0, "state": "roleless", "document": null},
+		entry(1, agreement("b", "user:ana", ["passengers"], "revoked")),
+	]}) == ["agreement.revoked"]
+}
+
 test_roleless_ones_alone_deny if {
 	reasons(question, {"user:ana": [{"rank": 0, "state": "roleless", "document": null}]}) == ["policy.error"]
 }

@@ -285,6 +285,53 @@ def test_an_opa_decides_what_the_agent_decides(both: Both, case: Case) -> None:
     assert both.lookup.decide(case) == expected
 
 
+def test_an_agreement_whose_role_is_gone_is_passed_over_by_both(both: Both) -> None:
+    """The first that allows nothing says why; what can't be tried says nothing."""
+    roleless = Agreement(
+        id="a",
+        domain=DOMAIN,
+        product="reservations",
+        contract_version="1.0.0",
+        consumer="user:ana",
+        role="auditor",
+        purpose="crew-planning",
+        datasets=DATASETS,
+        justification="",
+        requester="",
+        state=AgreementState.REVOKED,
+        requested=NOW - timedelta(days=9),
+        expires=NOW + timedelta(days=9),
+    )
+    case = Case(
+        contracts=(
+            Contract(
+                domain=DOMAIN,
+                product="reservations",
+                version="1.0.0",
+                contract_id="r",
+                status="active",
+                title="",
+                owners=(),
+                purposes=(),
+                roles=(Role("analyst"),),
+                datasets=(Dataset("passengers", "p.parquet", (PLAIN,)),),
+                server=Server(".", "parquet"),
+                residency="eu",
+                legal_basis="contract",
+            ),
+        ),
+        agreements=(roleless, replace(roleless, id="b", role="analyst")),
+        principal=Principal(PrincipalKind.USER, "ana"),
+        purpose="crew-planning",
+        product="reservations",
+        dataset="passengers",
+    )
+    expected = both.agent.decide(case)
+
+    assert json.loads(expected)["reasons"] == ["agreement.revoked"]
+    assert both.lookup.decide(case) == expected
+
+
 def test_the_cases_reach_what_matters(both: Both) -> None:
     seen: Counter[str] = Counter()
 
