@@ -42,14 +42,19 @@ class Wish(Selected):
 @click.command(
     name="list",
     cls=MeshCommand,
-    help="List reads and changes, newest first.",
+    help="List reads, changes and what OPAs decided, newest first.",
     examples="""
     mesh audit list --since 24h --who user:ana
     mesh audit list --class restricted --outcome completed --since 2026-11-24
     mesh audit list --kind read --limit 10000 -o csv > reads.csv
     """,
 )
-@click.option("--kind", type=click.Choice(["read", "change"]), help="Only reads, or only changes.")
+@click.option(
+    "--kind",
+    type=click.Choice(["read", "change", "decision"]),
+    help="Only reads, only changes, or only what OPAs that are no agents say they decided, which"
+    " is in no log and without proof.",
+)
 @who_option()
 @read_options
 @window_options()

@@ -14,6 +14,7 @@ from mesh.v1.contracts_pb2_grpc import ContractServiceStub
 from mesh.v1.erasures_pb2_grpc import ErasureServiceStub
 from mesh.v1.identity_pb2_grpc import IdentityServiceStub
 from mesh.v1.logs_pb2_grpc import LogServiceStub
+from mesh.v1.opas_pb2_grpc import OpaServiceStub
 from mesh.v1.policies_pb2_grpc import PolicyServiceStub
 from mesh.v1.purposes_pb2_grpc import PurposeServiceStub
 from mesh.v1.status_pb2_grpc import StatusServiceStub
@@ -50,6 +51,7 @@ class Client:
         self.erasures = ErasureServiceStub(self._channel)
         self.identity = IdentityServiceStub(self._channel)
         self.logs = LogServiceStub(self._channel)
+        self.opas = OpaServiceStub(self._channel)
         self.policies = PolicyServiceStub(self._channel)
         self.purposes = PurposeServiceStub(self._channel)
         self.status = StatusServiceStub(self._channel)

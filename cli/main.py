@@ -32,6 +32,7 @@ COMMANDS = {
     "audit": Lazy("cli.audit:audit", "Who read what, and who changed what."),
     "erasure": Lazy("cli.erasure:erasure", "Make evidence about a person unreadable for ever."),
     "agent": Lazy("cli.agent:agent", "The agents of the domains, and how they are."),
+    "opa": Lazy("cli.opas:opa", "OPAs that decide with the mesh's policies and are no agents."),
     "purpose": Lazy("cli.purpose:purpose", "The registered reasons for processing."),
     "token": Lazy("cli.token:token", "Issue tokens, and see who you are."),
     "context": Lazy("cli.context:context", "Keep addresses and tokens of control planes."),

@@ -8,7 +8,15 @@ from mesh.agreements.values import AgreementState
 from mesh.contracts.masks import least_mask
 from mesh.contracts.values import Classification
 from mesh.masks import Mask
-from mesh.v1 import agents_pb2, agreements_pb2, audit_pb2, contracts_pb2, identity_pb2, purposes_pb2
+from mesh.v1 import (
+    agents_pb2,
+    agreements_pb2,
+    audit_pb2,
+    contracts_pb2,
+    identity_pb2,
+    opas_pb2,
+    purposes_pb2,
+)
 
 COUNTED = frozenset({"read.completed", "read.aborted"})
 STATE_PREFIX = "AGREEMENT_STATE_"
@@ -135,6 +143,20 @@ def agent(message: agents_pb2.Agent) -> dict[str, object]:
         "policy_digest": message.policy_digest or None,
         "spooled_events": message.spooled_events,
         "key_digest": message.key_digest,
+    }
+
+
+def opa(message: opas_pb2.Opa) -> dict[str, object]:
+    """An OPA that is no agent."""
+    return {
+        "opa": f"{message.domain}/{message.id}",
+        "reporter": message.reporter,
+        "version": message.version or None,
+        "active_revision": message.active_revision or None,
+        "target_revision": message.target_revision,
+        "policy_digest": message.policy_digest or None,
+        "problem": message.problem or None,
+        "heard": instant(message.contact_time),
     }
 
 

@@ -89,6 +89,8 @@ async def _serve(settings: "Settings") -> None:
     address = await plane.start()
     collect_seldom()
     sys.stdout.write(f"listening on {address}\n")
+    if plane.opa_address is not None:
+        sys.stdout.write(f"serving OPA on {plane.opa_address}\n")
     sys.stdout.flush()
     await stopping.wait()
     await plane.stop()

@@ -18,13 +18,11 @@ from control_plane.admin import renew_admin_token
 from control_plane.agents import acknowledgement_store as acknowledgements
 from control_plane.agents import store as agents
 from control_plane.agents.enforcing import enforcements
-from control_plane.agents.feed import REMEMBERED, Feed, Publisher
+from control_plane.agents.feed import Feed, Publisher
 from control_plane.agents.keys import TrustedTokenKeys
 from control_plane.agents.service import AgentService
-from control_plane.agents.standing import standings
 from control_plane.agents.sync import SyncParts, SyncSession
 from control_plane.agreements.service import AgreementService
-from control_plane.agreements.store import enforceable as known_agreements
 from control_plane.audit.reporting import EvidenceReports
 from control_plane.audit.service import AuditService
 from control_plane.authorization import ENTRYPOINT, Authorization
@@ -33,14 +31,14 @@ from control_plane.contracts.service import ContractService
 from control_plane.database import Database, migrate, open_database
 from control_plane.erasures.service import ErasureService
 from control_plane.identity import store as identity
-from control_plane.identity.keys import KeyRing, open_key_ring
+from control_plane.identity.keys import BundleKey, KeyRing, open_bundle_key, open_key_ring
 from control_plane.identity.service import IdentityService
 from control_plane.logs.service import LogService
 from control_plane.notices import Heads, Notices
-from control_plane.policies.checks import LayerChecks
+from control_plane.opa.service import OpaService
+from control_plane.opa.serving import Common, opa_server
 from control_plane.policies.library import shipped
-from control_plane.policies.rules import PolicyGates
-from control_plane.policies.service import PolicyParts, PolicyService
+from control_plane.policy_wiring import policy_service
 from control_plane.postgres import listen
 from control_plane.purposes.service import PurposeService
 from control_plane.replicas.presence import BEAT_SECONDS, Presence
@@ -64,6 +62,7 @@ from mesh.v1 import (
     erasures_pb2_grpc,
     identity_pb2_grpc,
     logs_pb2_grpc,
+    opas_pb2_grpc,
     policies_pb2_grpc,
     purposes_pb2_grpc,
     status_pb2_grpc,
@@ -94,10 +93,15 @@ class ControlPlane:
         self._engine = RegopyEngine(ENTRYPOINT)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="call")
         # What agents must know waits neither for their answers nor for tails.
-        self._feeding, self._syncing, self._tailing, self._reading = (
+        self._feeding, self._syncing, self._tailing, self._reading, self._opas = (
             ThreadPoolExecutor(2, thread_name_prefix=name)
-            for name in ("feed", "sync", "tail", "read")
+            for name in ("feed", "sync", "tail", "read", "opa")
         )
+        self._pools = (
+            *(self._pool, self._feeding, self._syncing, self._tailing, self._reading),
+            self._opas,
+        )
+        self.opa_address: str | None = None
         self._health = HealthServicer()
         self._running: set[SyncSession] = set()
         self._exits = AsyncExitStack()
@@ -122,13 +126,13 @@ class ControlPlane:
         self._exits.enter_context(locked_state(state))
         self._exits.callback(self._engine.close)
         loop = asyncio.get_running_loop()
-        keys = open_key_ring(settings.keys or state)
+        keys, bundle_key = _open_keys(settings)
         loading = asyncio.create_task(asyncio.to_thread(self._engine.load, shipped("control")))
         try:
             engine = open_database(state / "control.db", settings.database)
             self._exits.callback(engine.dispose)
             # Threads that still have a connection give it back before that.
-            for pool in (self._pool, self._feeding, self._syncing, self._tailing, self._reading):
+            for pool in self._pools:
                 self._exits.callback(pool.shutdown)
             self._exits.push_async_callback(loop.shutdown_default_executor)
             await asyncio.to_thread(migrate, engine)
@@ -136,13 +140,16 @@ class ControlPlane:
             await loading
         database = Database(engine, self._notices.commit)
         presence = Presence(database, replica_id(state, self._sources.new_id), clock)
-        await asyncio.to_thread(_claim, database, keys, presence)
+        await asyncio.to_thread(_claim, database, keys, presence, bundle_key)
         self._notices.attach(loop)
-        server = self._server(database, keys)
+        authorization = self._authorization(database, keys)
+        server = make_server(authorization, self._pool, _log)
         steps = self._add_services(server, database, keys, presence.replica)
+        opas_pb2_grpc.add_OpaServiceServicer_to_server(OpaService(database, bundle_key), server)
         renew_admin_token(state, keys, self._sources.new_id(), clock)
         address = bind(server, settings)
         self._exits.push_async_callback(asyncio.to_thread, _leave, presence)
+        await self._start_opa(database, authorization, bundle_key)
         self._exits.push_async_callback(self._stop, server)
         await self._read_heads(database)
         await server.start()
@@ -158,6 +165,16 @@ class ControlPlane:
                 _STEP_SECONDS, partial(listen, settings.database, self._notices.advance)
             )
         return address
+
+    async def _start_opa(
+        self, database: Database, authorization: Authorization, key: BundleKey | None
+    ) -> None:
+        if key is None:
+            return
+        common = Common(database, authorization, self._notices, self._opas, self._sources.clock)
+        server = opa_server(common, shipped("opa"), key, self._settings)
+        self._exits.push_async_callback(server.stop)
+        self.opa_address = await server.start()
 
     def _start_topics(self, database: Database, keys: KeyRing, replica: str) -> None:
         if self._settings.kafka is not None:
@@ -190,11 +207,10 @@ class ControlPlane:
                 while self._running:
                     await asyncio.sleep(0.01)
 
-    def _server(self, database: Database, keys: KeyRing) -> aio.Server:
+    def _authorization(self, database: Database, keys: KeyRing) -> Authorization:
         clock = self._sources.clock
         trusted = TrustedTokenKeys(keys, database, clock)
-        verifier = TokenVerifier(CONTROL_AUDIENCE, trusted, clock)
-        return make_server(Authorization(self._engine, verifier), self._pool, _log)
+        return Authorization(self._engine, TokenVerifier(CONTROL_AUDIENCE, trusted, clock))
 
     def _add_services(
         self, server: aio.Server, database: Database, keys: KeyRing, replica: str
@@ -202,20 +218,7 @@ class ControlPlane:
         settings = self._settings
         clock, new_id = self._sources.clock, self._sources.new_id
         library = shipped("library")
-        policies = PolicyService(
-            PolicyParts(
-                database=database,
-                checks=LayerChecks(library),
-                fleet=lambda tx: standings(tx, clock()),
-                clock=clock,
-                new_id=new_id,
-                agreements=lambda tx, domain: known_agreements(tx, domain, clock() - REMEMBERED),
-                gates=PolicyGates(
-                    rehearsed=settings.policies.rehearsal == "required",
-                    unchecked=settings.policies.unchecked == "allowed",
-                ),
-            )
-        )
+        policies = policy_service(database, library, settings.policies, self._sources)
         policies.activate_shipped(library)
         agreements = AgreementService(
             database, acknowledgements.enforced, enforcements, clock, new_id
@@ -270,15 +273,24 @@ class ControlPlane:
         return _Steps(agreements.expire_due, agent_service.end_superseded)
 
 
+def _open_keys(settings: Settings) -> tuple[KeyRing, BundleKey | None]:
+    """The keys, and the one of bundles where OPAs are served."""
+    folder = settings.keys or settings.state
+    keys = open_key_ring(folder)
+    return keys, None if settings.opa_listen is None else open_bundle_key(folder)
+
+
 def _heads(database: Database) -> Heads:
     with database.reading() as tx:
         return timeline.heads(tx)
 
 
-def _claim(database: Database, keys: KeyRing, presence: Presence) -> None:
+def _claim(
+    database: Database, keys: KeyRing, presence: Presence, bundle_key: BundleKey | None
+) -> None:
     """Serve the database from now on, unless it is another mesh's."""
     with database.writing() as tx:
-        identity.claim(tx, keys)
+        identity.claim(tx, keys, bundle_key)
         agents.close_sessions_of(tx, presence.replica)
         presence.join(tx)
 

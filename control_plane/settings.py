@@ -16,8 +16,11 @@ from mesh.kafka.settings import KafkaSettings
 from mesh.leases import DEFAULT_LEASES, Leases
 
 DEFAULT_LISTEN = "127.0.0.1:7400"
+OPA_LISTEN = "127.0.0.1:7480"
 SHORTEST_LEASE, LONGEST_LEASE = timedelta(seconds=1), timedelta(days=30)
-_KEYS = frozenset({"listen", "state", "leases", "tls", "database", "keys", "kafka", "policies"})
+_KEYS = frozenset(
+    {"listen", "state", "leases", "tls", "database", "keys", "kafka", "opa", "policies"}
+)
 _TLS_KEYS = frozenset({"certificate", "key"})
 
 
@@ -63,7 +66,7 @@ class Settings:
 
     `database` is a PostgreSQL URL, None for a file in the state folder; `keys` is the folder of
     the keys that all replicas share, None for the state folder; `kafka` is None where agents
-    send their events here themselves.
+    send their events here themselves; `opa_listen` is None where no OPA is served.
     """
 
     state: Path
@@ -74,16 +77,12 @@ class Settings:
     keys: Path | None = None
     kafka: TopicSettings | None = None
     policies: PolicySettings = field(default_factory=PolicySettings)
+    opa_listen: str | None = None
 
     def __post_init__(self) -> None:
-        host, separator, port = self.listen.rpartition(":")
-        if not separator or not port.isdecimal() or int(port) > 65535:
-            raise SettingsInvalid(f"listen is HOST:PORT, such as {DEFAULT_LISTEN}: {self.listen!r}")
-        if self.tls is None and not _is_loopback(host):
-            raise SettingsInvalid(
-                f"{self.listen} can be reached from other machines, so it needs TLS: set"
-                " tls.certificate and tls.key, or listen on 127.0.0.1"
-            )
+        _check_listen("listen", self.listen, DEFAULT_LISTEN, self.tls)
+        if self.opa_listen is not None:
+            _check_listen("opa.listen", self.opa_listen, OPA_LISTEN, self.tls)
         _check_leases(self.leases)
 
 
@@ -115,6 +114,7 @@ def read_settings(
         keys=keys or _folder(document, "keys", folder),
         kafka=_kafka(document.get("kafka"), folder),
         policies=_policies(document.get("policies"), folder),
+        opa_listen=_opa(document.get("opa")),
     )
 
 
@@ -181,6 +181,25 @@ def _check_leases(leases: Leases) -> None:
                 " longer than what is milder"
             )
         milder = one
+
+
+def _opa(section: object) -> str | None:
+    if section is None:
+        return None
+    if not isinstance(section, dict) or set(section) != {"listen"}:
+        raise SettingsInvalid(f"opa has exactly the key listen, such as {OPA_LISTEN}")
+    return str(section["listen"])
+
+
+def _check_listen(key: str, listen: str, example: str, tls: Tls | None) -> None:
+    host, separator, port = listen.rpartition(":")
+    if not separator or not port.isdecimal() or int(port) > 65535:
+        raise SettingsInvalid(f"{key} is HOST:PORT, such as {example}: {listen!r}")
+    if tls is None and not _is_loopback(host):
+        raise SettingsInvalid(
+            f"{listen} can be reached from other machines, so it needs TLS: set"
+            " tls.certificate and tls.key, or listen on 127.0.0.1"
+        )
 
 
 def _kafka(section: object, folder: Path) -> TopicSettings | None:

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -20,6 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from control_plane.settings import SettingsInvalid
 from mesh.identity.tokens import ISSUER, TokenKey
+
+_Private: TypeAlias = Ed25519PrivateKey | X25519PrivateKey | EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,21 @@ class WrappingKey:
 
 
 @dataclass(frozen=True, slots=True)
+class BundleKey:
+    """The key that signs bundles for OPA, which verifies no Ed25519: on the curve P-256."""
+
+    id: str
+    private: EllipticCurvePrivateKey
+    use: str = "bundle"
+
+    @property
+    def public_pem(self) -> str:
+        """The public key as OPA's configuration takes it."""
+        public = self.private.public_key()
+        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+@dataclass(frozen=True, slots=True)
 class KeyRing:
     """The keys that sign tokens and snapshots, and the one that opens principals' keys."""
 
@@ -77,6 +100,20 @@ def open_key_ring(folder: Path) -> KeyRing:
         return KeyRing(_signing(folder, "token"), _signing(folder, "snapshot"), _wrapping(folder))
     except OSError as error:
         raise SettingsInvalid(f"the keys in {folder} can't be used: {error}") from error
+
+
+def open_bundle_key(folder: Path) -> BundleKey:
+    """The key of a folder, made where it is missing. Raises SettingsInvalid."""
+    path = folder / "bundle.key"
+    try:
+        private = _open(path, lambda: generate_private_key(SECP256R1()))
+    except OSError as error:
+        raise SettingsInvalid(f"{path} can't be used: {error}") from error
+    if not isinstance(private, EllipticCurvePrivateKey) or private.curve.name != SECP256R1.name:
+        raise SettingsInvalid(f"{path} is no key on the curve P-256")
+    public = private.public_key()
+    encoded = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return BundleKey(_id("bundle", encoded), private)
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -107,7 +144,7 @@ def _wrapping(folder: Path) -> WrappingKey:
     return WrappingKey(_id("evidence", private.public_key().public_bytes_raw()), private)
 
 
-def _make(path: Path, made: Ed25519PrivateKey | X25519PrivateKey) -> None:
+def _make(path: Path, made: _Private) -> None:
     """Keep a new key, unless another replica made one at the same time."""
     own = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     try:
@@ -118,7 +155,7 @@ def _make(path: Path, made: Ed25519PrivateKey | X25519PrivateKey) -> None:
         own.unlink(missing_ok=True)
 
 
-def _open(path: Path, generate: Callable[[], Ed25519PrivateKey | X25519PrivateKey]) -> object:
+def _open(path: Path, generate: Callable[[], _Private]) -> object:
     """The private key of a file, made where it is missing."""
     if not path.exists():
         _make(path, generate())

@@ -3,7 +3,7 @@
 from sqlmodel import Field, SQLModel, select
 
 from control_plane.database import Transaction
-from control_plane.identity.keys import KeyRing
+from control_plane.identity.keys import BundleKey, KeyRing
 from control_plane.settings import SettingsInvalid
 
 
@@ -13,10 +13,10 @@ class SigningKeyRow(SQLModel, table=True):
     id: str
 
 
-def claim(tx: Transaction, keys: KeyRing) -> None:
+def claim(tx: Transaction, keys: KeyRing, bundle: BundleKey | None = None) -> None:
     """Note the keys that serve this database. Raises SettingsInvalid when others did before."""
     recorded = {row.use: row.id for row in tx.exec(select(SigningKeyRow))}
-    for key in keys.all:
+    for key in (*keys.all, *([bundle] if bundle is not None else [])):
         known = recorded.get(key.use)
         if known is None:
             tx.add(SigningKeyRow(use=key.use, id=key.id))

@@ -1,4 +1,4 @@
-"""The timeline: every change of the mesh and every read, and who may see which."""
+"""The timeline: every change, read and decision told by an OPA, and who may see which."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from mesh.identity.principal import Principal
 
 MAX_PAGE = 500
 DEFAULT_PAGE = 100
+KINDS = ("read", "change", "decision")
 OUTCOMES = ("started", "completed", "aborted", "refused")
 _CLASS_BITS = {one.value: 1 << place for place, one in enumerate(Classification)}
 CLASSIFICATIONS = frozenset(_CLASS_BITS)
@@ -65,6 +66,25 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldDecision:
+    """What an OPA that is no agent says it decided; `id` names it among that OPA's.
+
+    It is in no log, and nothing proves it.
+    """
+
+    id: str
+    opa: str
+    domain: str
+    time: datetime
+    allow: bool
+    actor: str
+    product: str
+    purpose: str
+    reasons: tuple[str, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One line of the timeline. `position` grows with each arrival and each later event."""
 
@@ -106,9 +126,9 @@ class Wanted:
     classification: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in ("", "read", "change"):
+        if self.kind and self.kind not in KINDS:
             raise RequestInvalid(
-                f"kind is {self.kind!r}; it is read, change, or empty for both", field="kind"
+                f"kind is {self.kind!r}; it is {', '.join(KINDS)}, or empty for all", field="kind"
             )
         check_words(self.outcome, self.classification)
         check_window(self.since, self.until)

@@ -33,7 +33,7 @@ def record_changes(tx: Transaction, changes: Sequence[Change]) -> int:
     if not changes:
         return 0
     count = len(changes)
-    last = _allocate(tx, positions=count, revisions=count)
+    last = allocate(tx, positions=count, revisions=count)
     position, revision = last.position - count + 1, last.revision - count + 1
     rows = [_changed(one, position + n, revision + n) for n, one in enumerate(changes)]
     insert_rows(tx, EntryRow, rows)
@@ -50,7 +50,7 @@ def record_reads(tx: Transaction, reads: Sequence[Read]) -> None:
     """Write reads, one for each agent's receipt, or what became of them; who read what stays."""
     if not reads:
         return
-    last = _allocate(tx, positions=len(reads)).position
+    last = allocate(tx, positions=len(reads)).position
     ids = _known(tx, [read.receipt for read in reads])
     new: list[tuple[int, Read]] = []
     moved: list[dict[str, object]] = []
@@ -117,7 +117,7 @@ def arrived(tx: Transaction, sight: Sight, after: int, limit: int) -> list[Entry
     return [_entry(row) for row in tx.exec(query)]
 
 
-def _allocate(tx: Transaction, positions: int, revisions: int = 0) -> Heads:
+def allocate(tx: Transaction, positions: int, revisions: int = 0) -> Heads:
     """The last of the positions and revisions allocated."""
     allocated = tx.execute(
         update(CounterRow)
@@ -267,7 +267,7 @@ def set_actors(tx: Transaction, domain: str, agent: str, actors: Mapping[str, st
     }
     if not found:
         return
-    last = _allocate(tx, positions=len(found)).position
+    last = allocate(tx, positions=len(found)).position
     rows = [
         {"id": entry, "actor": actors[receipt], "position": last - len(found) + number}
         for number, (receipt, entry) in enumerate(found.items(), 1)

@@ -110,8 +110,10 @@ class Mesh:
         assert self.control is not None
         return self.control.ready
 
-    def start_control_plane(self, listen: str = "127.0.0.1:0") -> None:
-        """Start the control plane and wait until it serves."""
+    def start_control_plane(
+        self, listen: str = "127.0.0.1:0", settings: Mapping[str, object] | None = None
+    ) -> None:
+        """Start the control plane and wait until it serves; `settings` are added to its file."""
         config = self.folder / "control-plane.yaml"
         state = self.folder / "control-plane"
         config.write_text(
@@ -123,6 +125,7 @@ class Mesh:
                     "policies": {"unchecked": "allowed"},
                     **self._topics,
                     **({"database": self.database} if self.database else {}),
+                    **(settings or {}),
                 }
             )
         )

@@ -1,12 +1,13 @@
 """Which agreements a read may rest on, and in which order they are tried."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from mesh.agreements.values import Agreement, AgreementState
 from mesh.identity.principal import Principal
 
 # An agreement that never was active says nothing about a read.
-_CANDIDATES = frozenset({AgreementState.ACTIVE, AgreementState.EXPIRED, AgreementState.REVOKED})
+CANDIDATES = frozenset({AgreementState.ACTIVE, AgreementState.EXPIRED, AgreementState.REVOKED})
 
 
 def matching(
@@ -28,15 +29,17 @@ def matching(
         if agreement.consumer in consumers
         and agreement.domain == domain
         and agreement.product == product
-        and agreement.state in _CANDIDATES
+        and agreement.state in CANDIDATES
         and (not named or agreement.id in named)
     ]
-    found.sort(
-        key=lambda a: (
-            a.state is not AgreementState.ACTIVE,
-            a.consumer.startswith("team:"),
-            a.requested,
-            a.id,
-        )
+    return sorted(found, key=precedence)
+
+
+def precedence(agreement: Agreement) -> tuple[bool, bool, datetime, str]:
+    """Sorts agreements in the order in which they are tried, whoever reads."""
+    return (
+        agreement.state is not AgreementState.ACTIVE,
+        agreement.consumer.startswith("team:"),
+        agreement.requested,
+        agreement.id,
     )
-    return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mesh.decisions.documents import denial, parse_decision
 from mesh.decisions.engines import Engine
-from mesh.decisions.inputs import DecisionInput
+from mesh.decisions.inputs import DecisionInput, has_plain_texts
 from mesh.decisions.layers import check_layers
 from mesh.decisions.modules import any_reads_now, turns_by_itself
 from mesh.decisions.policy import Policy
@@ -144,16 +144,7 @@ class Decider:
 
 
 def _check_texts(document: Mapping[str, object], body: bytes) -> None:
-    """Rules see plain texts alone: rego-cpp matches others in the form that JSON escapes them to.
-
-    A row filter passes through policies unread.
-    """
-    if b"\\" not in body:
-        return
-    match document:
-        case {"agreement": {"row_filter": _, **rest}}:
-            document = {**document, "agreement": rest}
-    if b"\\" in canonical(document):
+    if b"\\" in body and not has_plain_texts(document):
         raise PolicyError(
             "the input has a text with a quote, a backslash or a control character, on which "
             "engines differ, so nothing is allowed"

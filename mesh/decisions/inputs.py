@@ -9,6 +9,7 @@ from mesh.agreements.values import Agreement
 from mesh.contracts.values import Contract, Dataset
 from mesh.decisions.values import ColumnClass
 from mesh.errors import DatasetNotFound, PolicyError
+from mesh.evidence.canonical import canonical
 from mesh.identity.principal import Principal
 from mesh.times import rfc3339
 
@@ -50,12 +51,6 @@ def decision_input(
             product=contract.name,
             dataset=dataset,
         )
-    classes, ids = _classified(found)
-    if len(classes) > MAX_CLASSES:
-        raise PolicyError(
-            f"{contract.name}.{dataset} has {len(classes)} distinct column classes; policies see "
-            f"at most {MAX_CLASSES}: give columns alike the same classification, category and tags"
-        )
     document = {
         "action": "read",
         "now": rfc3339(request.now),
@@ -66,19 +61,49 @@ def decision_input(
             "teams": sorted(request.principal.teams),
         },
         "agent": {"domain": request.agent_domain, "id": request.agent_id},
-        "product": {
-            "domain": contract.domain,
-            "name": contract.product,
-            "version": contract.version,
-            "status": contract.status,
-            "purposes": sorted(contract.purposes),
-            "residency": contract.residency,
-            "legal_basis": contract.legal_basis,
-        },
-        "dataset": {"name": dataset, "classes": [_class_document(*item) for item in classes]},
-        "agreement": None if agreement is None else _agreement_document(agreement, contract),
+        "product": product_document(contract),
+        "dataset": {"name": dataset, "classes": class_documents(contract, found)},
+        "agreement": None if agreement is None else agreement_document(agreement, contract),
     }
-    return DecisionInput(document, ids)
+    return DecisionInput(document, _classified(found)[1])
+
+
+def has_plain_texts(document: Mapping[str, object]) -> bool:
+    """Whether rules see plain texts alone; a row filter passes through policies unread.
+
+    rego-cpp matches others in the form that JSON escapes them to.
+    """
+    if b"\\" not in canonical(document):
+        return True
+    match document:
+        case {"agreement": {"row_filter": _, **rest}}:
+            return b"\\" not in canonical({**document, "agreement": rest})
+    return False
+
+
+def product_document(contract: Contract) -> dict[str, object]:
+    """What policies see of a product."""
+    return {
+        "domain": contract.domain,
+        "name": contract.product,
+        "version": contract.version,
+        "status": contract.status,
+        "purposes": sorted(contract.purposes),
+        "residency": contract.residency,
+        "legal_basis": contract.legal_basis,
+    }
+
+
+def class_documents(contract: Contract, dataset: Dataset) -> list[dict[str, object]]:
+    """What policies see of a dataset's columns. Raises PolicyError for too many classes."""
+    classes, _ = _classified(dataset)
+    if len(classes) > MAX_CLASSES:
+        raise PolicyError(
+            f"{contract.name}.{dataset.name} has {len(classes)} distinct column classes; policies "
+            f"see at most {MAX_CLASSES}: give columns alike the same classification, category and "
+            "tags"
+        )
+    return [_class_document(*item) for item in classes]
 
 
 def columns_of(dataset: Dataset, class_: Mapping[str, object]) -> tuple[str, ...]:
@@ -133,7 +158,8 @@ def _class_document(class_id: str, class_: ColumnClass) -> dict[str, object]:
     }
 
 
-def _agreement_document(agreement: Agreement, contract: Contract) -> dict[str, object]:
+def agreement_document(agreement: Agreement, contract: Contract) -> dict[str, object]:
+    """What policies see of an agreement. Raises PolicyError when the contract lacks its role."""
     role = contract.role(agreement.role)
     if role is None:
         raise PolicyError(

@@ -6,17 +6,17 @@ several engines can share one server.
 """
 
 import http.client
-import importlib
 import json
 import logging
 import re
 import threading
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 from mesh.decisions.engines import ACCESS_ENTRYPOINT, DEADLINE
 from mesh.decisions.modules import check_data, names_data, package_span
+from mesh.decisions.opa_administration import ModuleRefused, administration
+from mesh.decisions.opa_connections import opa_address
 from mesh.decisions.policy import Policy
 from mesh.errors import PolicyError, PolicyInvalid
 
@@ -24,12 +24,12 @@ _log = logging.getLogger(__name__)
 _INSTANCE = re.compile(r"[a-z][a-z0-9_]*")
 _PATH = re.compile(r"[a-z0-9_/-]+\.rego")
 _PREFIX = re.compile(r"meshwarden\.[a-z0-9_]+\.p[0-9a-f]{64}\.")
-_ADMINISTRATION_SECONDS = 10.0
 _PATIENCE = 20
+_T = TypeVar("_T")
 
 
 class OpaEngine:
-    """Evaluates on a server at `http://host:port`, over connections that stay open.
+    """Evaluates on a server at `http://host:port` or `unix:///path`, over lasting connections.
 
     `instance` tells apart the engines that share a server. The server's CPU time can't be seen
     from here, so a decision is late after twenty deadlines on the wall's clock, as for the
@@ -45,22 +45,12 @@ class OpaEngine:
         deadline: float = DEADLINE,
         instance: str = "mesh",
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
-            raise ValueError(f"an OPA server is given as http://host:port; found {url!r}")
         if _INSTANCE.fullmatch(instance) is None:
             raise ValueError(f"an instance is a lower-case name with _; found {instance!r}")
-        self._host, self._port = parts.hostname, parts.port or 8181
+        self._address = opa_address(url)
         self._entrypoint, self._instance = entrypoint, instance
         self._timeout = deadline * _PATIENCE
-        # Only here: the import takes most of a second, which a program without OPA should not pay.
-        opa = importlib.import_module("opa_client")
-        refusals = importlib.import_module("opa_client.errors")
-        self._client: Any = opa.OpaClient(
-            self._host, self._port, retries=0, timeout=_ADMINISTRATION_SECONDS
-        )
-        self._upload_refused: type[Exception] = refusals.RegoParseError
-        self._deletion_refused: type[Exception] = refusals.DeletePolicyError
+        self._server = administration(self._address)
         self._loading = threading.Lock()
         self._policy: Policy | None = None
         self._idle: list[http.client.HTTPConnection] = []
@@ -101,7 +91,7 @@ class OpaEngine:
                     self._administer(lambda: self._remove_others(None))
             except PolicyError as error:
                 _log.warning("modules stay on the OPA server: %s", error.message)
-            self._client.close_connection()
+            self._server.close()
             while self._idle:
                 self._idle.pop().close()
 
@@ -111,7 +101,7 @@ class OpaEngine:
             try:
                 connection, reused = self._idle.pop(), True
             except IndexError:
-                connection, reused = self._connection(), False
+                connection, reused = self._address.connection(self._timeout), False
             try:
                 connection.request("POST", path, body, {"Content-Type": "application/json"})
                 response = connection.getresponse()
@@ -129,19 +119,16 @@ class OpaEngine:
             self._idle.append(connection)
             return answer
 
-    def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
-
     def _restore(self, policy: Policy) -> None:
         """Load again what a restarted server forgot; an undefined decision may tell of that."""
         with self._loading:
-            held = self._administer(self._client.get_policies_list)
+            held = self._administer(self._server.ids)
             if self._policy is not policy:
                 return
             wanted = {
                 self._id(policy, path): self._prefixed(policy, path) for path in policy.modules
             }
-            if not wanted.keys() <= set(held):
+            if not wanted.keys() <= held:
                 _log.warning("the OPA server lost the policy; loading it again")
                 self._administer(lambda: self._upload(wanted))
 
@@ -153,8 +140,8 @@ class OpaEngine:
             problems: list[str] = []
             for id_, text in waiting.items():
                 try:
-                    self._client.update_policy_from_string(text, id_, rego_compat=False)
-                except self._upload_refused as error:
+                    self._server.put(id_, text)
+                except ModuleRefused as error:
                     refused[id_] = text
                     problems.append(_problem(id_, error))
             if len(refused) == len(waiting):
@@ -164,32 +151,27 @@ class OpaEngine:
 
     def _remove_others(self, kept: Policy | None) -> None:
         ids = set() if kept is None else {self._id(kept, path) for path in kept.modules}
-        held = set(self._client.get_policies_list())
+        held = self._server.ids()
         self._remove({id_ for id_ in held if id_.startswith(f"{self._root}/")} - ids)
 
     def _remove(self, ids: set[str]) -> None:
         """Delete modules; one whose functions another uses is deleted after that one."""
-        waiting = ids & set(self._client.get_policies_list())
+        waiting = ids & self._server.ids()
         while waiting:
-            kept = set()
-            for id_ in sorted(waiting):
-                try:
-                    self._client.delete_policy(id_)
-                except self._deletion_refused:
-                    kept.add(id_)
+            kept = {id_ for id_ in sorted(waiting) if not self._server.delete(id_)}
             if kept == waiting:
                 _log.warning("modules stay on the OPA server: %s", ", ".join(sorted(kept)))
                 return
             waiting = kept
 
-    def _administer(self, action: Callable[[], Any]) -> Any:
+    def _administer(self, action: Callable[[], _T]) -> _T:
         try:
             return action()
         except OSError as error:  # what requests raises is an OSError
             raise PolicyError(self._lost(error)) from None
 
     def _lost(self, error: Exception) -> str:
-        return f"OPA at {self._host}:{self._port} can't be asked ({type(error).__name__})"
+        return f"OPA at {self._address} can't be asked ({type(error).__name__})"
 
     @property
     def _root(self) -> str:
@@ -214,9 +196,10 @@ class OpaEngine:
         return text
 
 
-def _problem(id_: str, error: Any) -> str:
+def _problem(id_: str, error: ModuleRefused) -> str:
     """`path:line: what`, with names as the module has them."""
     path = id_.split("/", 3)[3]
-    found: list[dict[str, Any]] = error.errors or []
-    said = "; ".join(f"{e.get('location', {}).get('row')}: {e.get('message')}" for e in found)
+    said = "; ".join(
+        f"{one.get('location', {}).get('row')}: {one.get('message')}" for one in error.problems
+    )
     return f"{path}:{_PREFIX.sub('', said) or error}"

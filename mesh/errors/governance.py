@@ -216,6 +216,12 @@ class PolicyExposes(Precondition):
     reason = "policy.exposes"
 
 
+class OpaNotServed(Precondition):
+    """The control plane serves no OPA: its settings have no `opa.listen`."""
+
+    reason = "opa.not_served"
+
+
 class DutyMissing(Denied):
     """The caller has no duty that allows this."""
 

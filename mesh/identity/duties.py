@@ -1,4 +1,7 @@
-"""Duties: what a person answers for. `owner:<domain>`, `steward:<domain>`, and three mesh-wide."""
+"""Duties: what a person answers for. `owner:<domain>`, `steward:<domain>`, and three mesh-wide.
+
+`opa:<domain>` is a program's: an OPA fetches the domain's bundle and reports, and may nothing else.
+"""
 
 from mesh.identity.principal import Principal
 from mesh.names import is_name
@@ -9,7 +12,8 @@ AUDITOR = "auditor"
 MESH_WIDE = frozenset({ADMIN, SECURITY, AUDITOR})
 OWNER = "owner"
 STEWARD = "steward"
-DUTY_RULE = "admin, security, auditor, owner:<domain> or steward:<domain>"
+OPA = "opa"
+DUTY_RULE = "admin, security, auditor, owner:<domain>, steward:<domain> or opa:<domain>"
 
 
 def is_duty(text: str) -> bool:
@@ -17,7 +21,7 @@ def is_duty(text: str) -> bool:
     kind, separator, domain = text.partition(":")
     if not separator:
         return text in MESH_WIDE
-    return kind in (OWNER, STEWARD) and is_name(domain)
+    return kind in (OWNER, STEWARD, OPA) and is_name(domain)
 
 
 def has_any(principal: Principal, *duties: str) -> bool:

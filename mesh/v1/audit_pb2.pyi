@@ -444,7 +444,9 @@ class Entry(message.Message):
     cursor: builtins.str
     """cursor to resume a tail after this entry."""
     kind: builtins.str
-    """kind is `read` or `change`."""
+    """kind is `read`, `change`, or `decision`: what an OPA that is no agent says it decided. That has
+    no receipt, no log and no proof.
+    """
     action: builtins.str
     """action such as `read.completed`, `read.refused`, `agreement.approved`."""
     actor: builtins.str
@@ -508,7 +510,7 @@ class ListEntriesRequest(message.Message):
     OUTCOME_FIELD_NUMBER: builtins.int
     CLASSIFICATION_FIELD_NUMBER: builtins.int
     kind: builtins.str
-    """kind wanted, `read` or `change`; empty means both."""
+    """kind wanted, `read`, `change` or `decision`; empty means all."""
     actor: builtins.str
     """actor wanted; empty means all."""
     product: builtins.str

@@ -210,6 +210,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """The agent does not know of the revision that the read asks for yet; try again. Metadata: revision, wanted."""
     ERROR_REASON_AGREEMENT_UNENFORCED: _ErrorReason.ValueType  # 91
     """Not every agent of the domain enforces the revocation yet. Metadata: agreement, agents."""
+    ERROR_REASON_OPA_NOT_SERVED: _ErrorReason.ValueType  # 92
+    """The control plane serves no OPA: its settings have no `opa.listen`."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason names what happened. Statuses carry it in google.rpc.ErrorInfo: `reason` is the name without
@@ -405,3 +407,5 @@ ERROR_REASON_AGENT_BEHIND: ErrorReason.ValueType  # 90
 """The agent does not know of the revision that the read asks for yet; try again. Metadata: revision, wanted."""
 ERROR_REASON_AGREEMENT_UNENFORCED: ErrorReason.ValueType  # 91
 """Not every agent of the domain enforces the revocation yet. Metadata: agreement, agents."""
+ERROR_REASON_OPA_NOT_SERVED: ErrorReason.ValueType  # 92
+"""The control plane serves no OPA: its settings have no `opa.listen`."""

@@ -161,3 +161,27 @@ test_an_auditor_may_not_add_a_purpose if {
 		"domain": null,
 	}
 }
+
+test_an_opa_fetches_the_bundle_of_its_domain if {
+	control.authorization.allow with input as {
+		"method": "/opa/bundles",
+		"caller": {"kind": "service", "id": "opa-bookings", "teams": [], "duties": ["opa:bookings"]},
+		"domain": "bookings",
+	}
+}
+
+test_an_opa_of_another_domain_writes_no_log if {
+	control.authorization == {"allow": false} with input as {
+		"method": "/opa/logs",
+		"caller": {"kind": "service", "id": "opa-fleet", "teams": [], "duties": ["opa:fleet"]},
+		"domain": "bookings",
+	}
+}
+
+test_an_opa_makes_no_join_tokens if {
+	control.authorization == {"allow": false} with input as {
+		"method": join,
+		"caller": {"kind": "service", "id": "opa-bookings", "teams": [], "duties": ["opa:bookings"]},
+		"domain": "bookings",
+	}
+}

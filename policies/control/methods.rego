@@ -32,6 +32,8 @@ person_methods := {
 	"/mesh.v1.IdentityService/IssueToken": true,
 	"/mesh.v1.LogService/ListLogs": true,
 	"/mesh.v1.LogService/ProveReceipt": true,
+	"/mesh.v1.OpaService/GetBundleKey": true,
+	"/mesh.v1.OpaService/ListOpas": true,
 	"/mesh.v1.PolicyService/GetPolicy": true,
 	"/mesh.v1.PolicyService/GetPolicyModule": true,
 	"/mesh.v1.PurposeService/ListPurposes": true,
@@ -73,7 +75,12 @@ duty_methods := {
 }
 
 # People with one of these duties for the domain that the call names.
-domain_duty_methods := {"/mesh.v1.AgentService/CreateJoinToken": {"owner": true, "steward": true}}
+domain_duty_methods := {
+	"/mesh.v1.AgentService/CreateJoinToken": {"owner": true, "steward": true},
+	"/opa/bundles": {"opa": true},
+	"/opa/logs": {"opa": true},
+	"/opa/status": {"opa": true},
+}
 
 # People with one of these duties for some domain.
 any_domain_duty_methods := {

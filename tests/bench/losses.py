@@ -1,6 +1,5 @@
 """What becomes of evidence while nobody takes it: OPA's decision log beside an agent's."""
 
-import http.client
 import json
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ import yaml
 
 from examples.airline.broker import Broker
 from examples.airline.processes import CONTRACTS, DATA, ROOT, Mesh
+from mesh.decisions.opa_connections import opa_address
 from tests.bench.decided import asked
 from tests.bench.measuring import Figure, Section, Spread, Target
 from tests.bench.surroundings import Surroundings
@@ -230,7 +230,7 @@ def _logging_opa(folder: Path, sink: int, buffer: int | None) -> Iterator[OpaSer
 
 def _opa_decides(server: OpaServer, number: int) -> str | None:
     body = json.dumps({"input": asked(number % 50).document})
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = opa_address(server.url).connection(10)
     with closing(connection), suppress(OSError):
         connection.request("POST", _DECISION, body, {"content-type": "application/json"})
         answer = json.loads(connection.getresponse().read())

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -279,9 +280,12 @@ class TestRegopy(EngineConformance):
             os.kill(pid, 0)
 
 
-@pytest.fixture(scope="module")
-def opa() -> Iterator[OpaServer]:
-    with running_opa() as server:
+@pytest.fixture(scope="module", params=["tcp", "unix"])
+def opa(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpaServer]:
+    unix = tmp_path_factory.mktemp("opa") / "s" if request.param == "unix" else None
+    with running_opa(unix) as server:
         yield server
 
 
@@ -348,7 +352,27 @@ class TestOpa(EngineConformance):
         with pytest.raises(PolicyInvalid, match="data"):
             engine.load(policy('decision := data["mesh"].other.x'))
 
-    @pytest.mark.parametrize("url", ["https://127.0.0.1:1", "127.0.0.1:1", "http://x/y", ""])
+    def test_a_server_that_is_not_there_denies_and_loads_nothing(self, tmp_path: Path) -> None:
+        engine = OpaEngine(f"unix://{tmp_path}/none")
+
+        with pytest.raises(PolicyError, match="can't be asked"):
+            engine.load(policy("decision := 1"))
+        with pytest.raises(PolicyError, match="no policy is loaded"):
+            engine.evaluate(b"{}")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://127.0.0.1:1",
+            "127.0.0.1:1",
+            "http://x/y",
+            "http://x?y",
+            "unix://",
+            "unix:///",
+            "unix://host/path",
+            "",
+        ],
+    )
     def test_only_a_plain_address_is_taken(self, url: str) -> None:
-        with pytest.raises(ValueError, match="host:port"):
+        with pytest.raises(ValueError, match="host:port or unix:///path"):
             OpaEngine(url)

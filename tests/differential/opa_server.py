@@ -1,4 +1,4 @@
-"""A real OPA server of its own, on a free port of the loopback."""
+"""A real OPA server of its own, on a free port of the loopback or on a Unix socket."""
 
 import http.client
 import shutil
@@ -7,8 +7,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from mesh.decisions.opa_connections import opa_address
 
 _ROOT = Path(__file__).parents[2]
 _TRIES = 400
@@ -31,29 +33,33 @@ def free_port() -> int:
 
 @dataclass
 class OpaServer:
-    """A server that can be stopped and started again at its address.
+    """A server that can be stopped and started again at its address, a port or a socket's path.
 
     `options` are added to its command line: a configuration, policies to start with.
     """
 
-    port: int
+    listen: int | Path
     options: tuple[str, ...] = ()
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        if isinstance(self.listen, Path):
+            return f"unix://{self.listen}"
+        return f"http://127.0.0.1:{self.listen}"
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        address = f"127.0.0.1:{self.port}"
+        if isinstance(self.listen, Path):
+            self.listen.unlink(missing_ok=True)  # a killed server leaves its socket behind
+        address = self.url.removeprefix("http://")
         command = [opa_binary(), "run", "-s", "-a", address, "--log-level", "error"]
         self.process = subprocess.Popen(
             [*command, "--skip-version-check", *self.options], stderr=subprocess.DEVNULL
         )
         for _ in range(_TRIES):
             assert self.process.poll() is None, "opa ended at its start"
-            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=1)) as asked:
+            with closing(opa_address(self.url).connection(1)) as asked:
                 try:
                     asked.request("GET", "/health")
                     if asked.getresponse().status == http.client.OK:
@@ -71,9 +77,9 @@ class OpaServer:
 
 
 @contextmanager
-def running_opa() -> Iterator[OpaServer]:
-    """A server for the length of a block."""
-    server = OpaServer(free_port())
+def running_opa(socket_path: Path | None = None) -> Iterator[OpaServer]:
+    """A server for the length of a block; on a free port unless a socket's path is given."""
+    server = OpaServer(socket_path or free_port())
     server.start()
     try:
         yield server

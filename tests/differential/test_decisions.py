@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mesh.decisions.deciding import Decider
 from mesh.decisions.documents import decision_document
+from mesh.decisions.engines import Engine
 from mesh.decisions.inputs import DecisionInput
 from mesh.decisions.layers import with_declarations
 from mesh.decisions.opa_engine import OpaEngine
@@ -226,44 +227,45 @@ def inputs(draw: st.DrawFn) -> dict[str, Any]:
 
 @dataclass
 class Witnesses:
-    """Both engines with one policy."""
+    """The engines with one policy: regopy, OPA over TCP, and OPA over a Unix socket."""
 
-    regopy: Decider
-    opa: Decider
+    deciders: tuple[Decider, ...]
 
     def decide(self, document: dict[str, Any]) -> set[bytes]:
         """The decision documents they give: one, when they agree."""
         asked = DecisionInput(document, {})
         return {
             canonical(decision_document(decider.decide(asked).decision))
-            for decider in (self.regopy, self.opa)
+            for decider in self.deciders
         }
 
 
 @pytest.fixture(scope="module")
-def opa_url() -> Iterator[str]:
-    with running_opa() as server:
-        yield server.url
+def opa_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    unix = tmp_path_factory.mktemp("opa") / "s"
+    with running_opa() as over_tcp, running_opa(unix) as over_unix:
+        yield over_tcp.url, over_unix.url
 
 
-def witnesses(policy: Policy, url: str, instance: str) -> Iterator[Witnesses]:
-    engines = RegopyEngine(), OpaEngine(url, deadline=0.5, instance=instance)
+def witnesses(policy: Policy, urls: tuple[str, ...], instance: str) -> Iterator[Witnesses]:
+    engines: list[Engine] = [RegopyEngine()]
+    engines += [OpaEngine(url, deadline=0.5, instance=instance) for url in urls]
     deciders = [Decider(engine, capacity=0) for engine in engines]
     for decider in deciders:
         decider.load(policy)
-    yield Witnesses(*deciders)
+    yield Witnesses(tuple(deciders))
     for engine in engines:
         engine.close()
 
 
 @pytest.fixture(scope="module")
-def plain(opa_url: str) -> Iterator[Witnesses]:
-    yield from witnesses(library_policy(), opa_url, "plain")
+def plain(opa_urls: tuple[str, ...]) -> Iterator[Witnesses]:
+    yield from witnesses(library_policy(), opa_urls, "plain")
 
 
 @pytest.fixture(scope="module")
-def layered(opa_url: str) -> Iterator[Witnesses]:
-    yield from witnesses(layered_policy(), opa_url, "layered")
+def layered(opa_urls: tuple[str, ...]) -> Iterator[Witnesses]:
+    yield from witnesses(layered_policy(), opa_urls, "layered")
 
 
 @settings(max_examples=3 * FEW, deadline=None)
@@ -287,7 +289,7 @@ def test_layers_decide_alike(layered: Witnesses, document: dict[str, Any]) -> No
 def test_the_inputs_reach_every_reason_and_every_mask() -> None:
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=1500, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=2500, deadline=None, database=None, derandomize=True)
     @given(document=inputs())
     def collect(document: dict[str, Any]) -> None:
         for decision in (decide(document), decide(document, stated(document))):

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,13 @@ def reader(mesh: Mesh, token: str, domain: str, purpose: str = PURPOSE) -> Reade
     return Reader(mesh.agents[domain].ready, issued, purpose)
 
 
-def start_town(mesh: Mesh, domains: tuple[str, ...] = ("bookings", "fleet")) -> Town:
+def start_town(
+    mesh: Mesh,
+    domains: tuple[str, ...] = ("bookings", "fleet"),
+    settings: Mapping[str, object] | None = None,
+) -> Town:
     """Bring up the control plane and the agents of some domains, with ana's agreement active."""
-    mesh.start_control_plane()
+    mesh.start_control_plane(settings=settings)
     for purpose in (PURPOSE, "customer-care", "delay-analysis", "revenue-reporting", "marketing"):
         mesh.mesh(mesh.admin, "purpose", "add", purpose, purpose.title())
     for domain in domains:

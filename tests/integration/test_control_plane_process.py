@@ -2,12 +2,15 @@
 
 import datetime
 import ipaddress
+import json
 import signal
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
 import grpc
@@ -17,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from mesh.v1 import purposes_pb2, status_pb2, status_pb2_grpc
+from mesh.v1 import identity_pb2, purposes_pb2, status_pb2, status_pb2_grpc
 from tests.unit.control_plane.running import Client
 
 ROOT = Path(__file__).parents[2]
@@ -165,6 +168,67 @@ def test_it_serves_tls_with_a_certificate(tmp_path: Path) -> None:
                 status_pb2.GetStatusRequest(), timeout=5
             )
         assert plain.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def opa_address_of(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("serving OPA on 127.0.0.1:"), line
+    return line.removeprefix("serving OPA on ").strip()
+
+
+def test_it_serves_opa_with_the_same_certificate(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    config = tmp_path / "cp.yaml"
+    config.write_text(
+        f"tls: {{certificate: {certificate}, key: {key}}}\nopa: {{listen: '127.0.0.1:0'}}\n"
+    )
+    with started(tmp_path / "state", "--config", str(config)) as (process, _):
+        host, _, port = opa_address_of(process).rpartition(":")
+        trust = ssl.create_default_context(cafile=certificate)
+        with closing(HTTPSConnection(host, int(port), timeout=10, context=trust)) as trusted:
+            trusted.request("GET", "/opa/bundles/bookings.tar.gz")
+            answer = trusted.getresponse()
+            assert (answer.status, json.loads(answer.read())["code"]) == (401, "token.missing")
+        with (
+            closing(HTTPConnection(host, int(port), timeout=10)) as plain,
+            pytest.raises((OSError, HTTPException)),
+        ):
+            plain.request("GET", "/opa/bundles/bookings.tar.gz")
+            plain.getresponse()
+
+
+def test_it_stops_while_an_opa_waits(tmp_path: Path) -> None:
+    config = tmp_path / "cp.yaml"
+    config.write_text("opa: {listen: '127.0.0.1:0'}\n")
+    with started(tmp_path / "state", "--config", str(config)) as (process, address):
+        client = admin(tmp_path / "state", address)
+        principal = identity_pb2.Principal(kind="service", subject="opa", duties=["opa:bookings"])
+        request = identity_pb2.IssueTokenRequest(principal=principal)
+        headers = {"Authorization": f"Bearer {client.identity.IssueToken(request).token}"}
+        client.channel.close()
+        host, _, port = opa_address_of(process).rpartition(":")
+        with closing(HTTPConnection(host, int(port), timeout=20)) as waiting:
+            waiting.request("GET", "/opa/bundles/bookings.tar.gz", headers=headers)
+            first = waiting.getresponse()
+            first.read()
+            headers |= {"If-None-Match": first.headers["ETag"], "Prefer": "wait=300"}
+            waiting.request("GET", "/opa/bundles/bookings.tar.gz", headers=headers)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=20)
+            assert process.returncode == 0, errors
+            assert "Traceback" not in errors
+
+
+def test_a_taken_port_for_opas_is_told(tmp_path: Path) -> None:
+    config = tmp_path / "cp.yaml"
+    with started(tmp_path / "one") as (_, address):
+        config.write_text(f"opa: {{listen: '{address}'}}\n")
+        errors = refused(
+            *("--config", str(config), "--state", str(tmp_path / "two")),
+            *("--listen", "127.0.0.1:0"),
+        )
+    assert address in errors
 
 
 def test_a_missing_certificate_is_told(tmp_path: Path) -> None:

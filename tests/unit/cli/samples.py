@@ -2,7 +2,14 @@
 
 from datetime import timedelta
 
-from mesh.v1 import agents_pb2, agreements_pb2, audit_pb2, contracts_pb2, identity_pb2
+from mesh.v1 import (
+    agents_pb2,
+    agreements_pb2,
+    audit_pb2,
+    contracts_pb2,
+    identity_pb2,
+    opas_pb2,
+)
 from mesh.wire.times import to_timestamp
 from tests.unit.cli.terminal import NOW
 
@@ -79,6 +86,20 @@ def agreement(
         expire_time=to_timestamp(NOW + timedelta(days=90)),
         approvers=["user:bea"],
         revision=9,
+    )
+
+
+def opa() -> opas_pb2.Opa:
+    return opas_pb2.Opa(
+        domain="bookings",
+        id="5f3a-1",
+        reporter="service:opa-bookings",
+        version="1.22.2",
+        active_revision=8,
+        target_revision=9,
+        policy_digest="ab" * 32,
+        problem="bundle_error: failed to verify JWT signature",
+        contact_time=to_timestamp(NOW - timedelta(seconds=4)),
     )
 
 

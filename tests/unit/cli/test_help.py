@@ -17,6 +17,7 @@ EXPECTED = {
     "policy": {"check", "test", "show"},
     "audit": {"list", "tail", "stats", "reads", "status", "verify", "export", "prove"},
     "agent": {"list", "show", "join-token"},
+    "opa": {"list", "key"},
     "erasure": {"request", "list"},
     "purpose": {"add", "list"},
     "token": {"issue", "show"},

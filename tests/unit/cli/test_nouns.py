@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from mesh import errors
-from mesh.v1 import agents_pb2, identity_pb2, purposes_pb2, status_pb2
+from mesh.v1 import agents_pb2, identity_pb2, opas_pb2, purposes_pb2, status_pb2
 from mesh.wire.times import to_duration, to_timestamp
 from tests.unit.cli import samples
 from tests.unit.cli.services import ControlPlane
@@ -29,6 +29,36 @@ def test_agent_show_tells_why_a_contract_was_refused(control: ControlPlane, run:
 
 def test_agent_show_needs_domain_and_id(run: Run) -> None:
     assert run("agent", "show", "bookings-1").code == errors.USAGE_EXIT_CODE
+
+
+def test_opa_list_tells_which_bundle_each_has(control: ControlPlane, run: Run) -> None:
+    control.answers["ListOpas"] = opas_pb2.ListOpasResponse(opas=[samples.opa()])
+    shown = run("opa", "list", "--domain", "bookings").out
+    assert "8 of 9" in shown
+    assert "failed to verify" in shown
+    assert control.last("ListOpas").domain == "bookings"
+    (listed,) = json.loads(run("opa", "list", "-o", "json").out)
+    assert (listed["opa"], listed["active_revision"]) == ("bookings/5f3a-1", 8)
+
+
+def test_the_bundle_key_is_alone_on_stdout_and_steers_no_terminal(
+    control: ControlPlane, run: Run
+) -> None:
+    control.answers["GetBundleKey"] = opas_pb2.GetBundleKeyResponse(
+        id="bundle-1", algorithm="ES256", public_key="-----BEGIN\n\x1b[31mAAAA\n"
+    )
+    done = run("opa", "key")
+    assert done.out.splitlines()[0] == "-----BEGIN"
+    assert "\x1b" not in done.out
+    assert "bundle-1" in done.err
+    assert json.loads(run("opa", "key", "-o", "json").out)["algorithm"] == "ES256"
+
+
+def test_where_no_opa_is_served_the_key_says_so(control: ControlPlane, run: Run) -> None:
+    control.answers["GetBundleKey"] = errors.OpaNotServed("it serves no OPA; set `opa.listen`")
+    done = run("opa", "key")
+    assert (done.code, done.out) == (5, "")
+    assert "opa.listen" in done.err
 
 
 def test_a_join_token_is_alone_on_stdout(control: ControlPlane, run: Run) -> None:

@@ -33,6 +33,7 @@ from mesh.v1 import (
     identity_pb2,
     identity_pb2_grpc,
     logs_pb2_grpc,
+    opas_pb2_grpc,
     policies_pb2_grpc,
     purposes_pb2,
     purposes_pb2_grpc,
@@ -85,6 +86,7 @@ class Client:
         self.erasures = erasures_pb2_grpc.ErasureServiceStub(channel)
         self.identity = identity_pb2_grpc.IdentityServiceStub(channel)
         self.logs = logs_pb2_grpc.LogServiceStub(channel)
+        self.opas = opas_pb2_grpc.OpaServiceStub(channel)
         self.policies = policies_pb2_grpc.PolicyServiceStub(channel)
         self.purposes = purposes_pb2_grpc.PurposeServiceStub(channel)
         self.status = status_pb2_grpc.StatusServiceStub(channel)
@@ -104,6 +106,7 @@ class Plane:
     keys: Path
     clock: Clock
     loop: asyncio.AbstractEventLoop
+    opa_address: str = ""
     clients: list[Client] = field(default_factory=list)
 
     def calls(self, method: str) -> int:
@@ -180,15 +183,22 @@ def running(
     database: str | None = None,
     keys: Path | None = None,
     policies: PolicySettings = FREE,
+    opa: str | None = None,
 ) -> Iterator[Plane]:
     """A control plane on a free loopback port, until the block ends."""
     clock = Clock()
     real = system_sources()
     sources = Sources(clock, real.new_id, real.new_secret)
     settings = Settings(
-        state, "127.0.0.1:0", leases, database=database, keys=keys, policies=policies
+        state,
+        "127.0.0.1:0",
+        leases,
+        database=database,
+        keys=keys,
+        policies=policies,
+        opa_listen=opa,
     )
-    started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
+    started: Future[tuple[str, asyncio.AbstractEventLoop, str]] = Future()
     stopping = asyncio.Event()
 
     async def serve() -> None:
@@ -198,15 +208,15 @@ def running(
         except BaseException as error:  # noqa: BLE001 - the waiting test raises it
             started.set_exception(error)
             return
-        started.set_result((address, asyncio.get_running_loop()))
+        started.set_result((address, asyncio.get_running_loop(), control.opa_address or ""))
         await stopping.wait()
         await control.stop()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     try:
-        address, loop = started.result(30)
-        plane = Plane(address, state, keys or state, clock, loop)
+        address, loop, opa_address = started.result(30)
+        plane = Plane(address, state, keys or state, clock, loop, opa_address)
         try:
             yield plane
         finally:

@@ -26,9 +26,10 @@ CALLERS: dict[str, Principal | None] = {
     "security": Principal(PrincipalKind.USER, "sec", duties=("security",)),
     "auditor": Principal(PrincipalKind.USER, "aud", duties=("auditor",)),
     "admin": Principal(PrincipalKind.USER, "admin", duties=("admin",)),
+    "opa": Principal(PrincipalKind.SERVICE, "opa", duties=("opa:bookings",)),
     "agent": Principal(PrincipalKind.AGENT, "bookings/bookings-1"),
 }
-PEOPLE = {"user", "service", "owner", "steward", "security", "auditor", "admin"}
+PEOPLE = {"user", "service", "owner", "steward", "security", "auditor", "admin", "opa"}
 ANYBODY = set(CALLERS)
 # The domain of calls that name one is `bookings`.
 MATRIX: dict[str, set[str]] = {
@@ -57,6 +58,8 @@ MATRIX: dict[str, set[str]] = {
     "AuditService/ListEntries": PEOPLE,
     "AuditService/TailEntries": PEOPLE,
     "AuditService/GetReceipt": PEOPLE,
+    "OpaService/GetBundleKey": PEOPLE,
+    "OpaService/ListOpas": PEOPLE,
     "ContractService/PublishContract": {"admin", "owner", "agent"},
     "ContractService/GetContract": PEOPLE,
     "ContractService/ListProducts": PEOPLE,
@@ -167,6 +170,14 @@ def test_a_duty_for_another_domain_makes_no_join_tokens(
 ) -> None:
     authorization = Authorization(engine, Names())
     assert admitted(authorization, "/mesh.v1.AgentService/CreateJoinToken", domain) == {"admin"}
+
+
+@pytest.mark.parametrize("method", ["/opa/bundles", "/opa/status", "/opa/logs"])
+def test_only_an_opa_of_the_domain_uses_opas_own_apis(engine: RegopyEngine, method: str) -> None:
+    authorization = Authorization(engine, Names())
+    assert admitted(authorization, method, "bookings") == {"opa"}
+    assert admitted(authorization, method, "fleet") == set()
+    assert admitted(authorization, method, None) == set()
 
 
 @dataclass

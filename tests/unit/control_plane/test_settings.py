@@ -27,6 +27,28 @@ def test_a_file_is_read_and_options_win(tmp_path: Path) -> None:
     assert read_settings(config).listen == "127.0.0.1:1"
 
 
+def test_opas_are_served_where_the_file_says(tmp_path: Path) -> None:
+    config = tmp_path / "cp.yaml"
+    config.write_text("state: here\nopa: {listen: 127.0.0.1:7480}\n")
+    assert read_settings(config).opa_listen == "127.0.0.1:7480"
+    assert read_settings(None, state=tmp_path).opa_listen is None
+
+
+@pytest.mark.parametrize("section", ["{}", "1", "{listen: 7480}", "{listen: x:1, more: 1}", "[a]"])
+def test_a_bad_section_for_opas_is_refused(tmp_path: Path, section: str) -> None:
+    config = tmp_path / "cp.yaml"
+    config.write_text(f"state: here\nopa: {section}\n")
+    with pytest.raises(SettingsInvalid, match="opa"):
+        read_settings(config)
+
+
+def test_opas_of_other_machines_need_tls(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid, match=r"0\.0\.0\.0:1.*tls\.certificate"):
+        Settings(tmp_path, opa_listen="0.0.0.0:1")
+    tls = Tls(tmp_path / "a.pem", tmp_path / "b.pem")
+    assert Settings(tmp_path, tls=tls, opa_listen="0.0.0.0:1").opa_listen == "0.0.0.0:1"
+
+
 def test_paths_in_a_file_start_at_its_folder(tmp_path: Path) -> None:
     config = tmp_path / "cp.yaml"
     config.write_text("state: here\ntls: {certificate: a.pem, key: /b.pem}\n")

@@ -9,7 +9,7 @@ SAM = Principal(PrincipalKind.USER, "sam", duties=("auditor", "owner:fleet", "st
 
 
 @pytest.mark.parametrize(
-    "text", ["admin", "security", "auditor", "owner:bookings", "steward:fleet_2"]
+    "text", ["admin", "security", "auditor", "owner:bookings", "steward:fleet_2", "opa:bookings"]
 )
 def test_a_duty_is_known(text: str) -> None:
     assert is_duty(text)
@@ -17,7 +17,18 @@ def test_a_duty_is_known(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "root", "Admin", "owner", "owner:", "owner:Main", "owner:main", "admin:bookings", "a:b:c"],
+    [
+        "",
+        "root",
+        "Admin",
+        "owner",
+        "owner:",
+        "owner:Main",
+        "owner:main",
+        "admin:bookings",
+        "a:b:c",
+        "opa",
+    ],
 )
 def test_anything_else_is_no_duty(text: str) -> None:
     assert not is_duty(text)
@@ -27,6 +38,11 @@ def test_owners_and_stewards_answer_for_their_domains() -> None:
     assert domains_of(SAM) == {"bookings", "fleet"}
     assert answers_for(SAM, "fleet")
     assert not answers_for(SAM, "weather")
+
+
+def test_an_opa_answers_for_no_domain() -> None:
+    opa = Principal(PrincipalKind.SERVICE, "opa", duties=("opa:bookings",))
+    assert domains_of(opa) == frozenset()
 
 
 def test_a_mesh_wide_duty_is_one_of_those_asked_for() -> None:
