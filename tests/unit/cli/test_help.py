@@ -14,7 +14,7 @@ EXPECTED = {
     "contract": {"lint", "diff"},
     "product": {"publish", "list", "show"},
     "access": {"request", "list", "show", "approve", "reject", "revoke", "cancel"},
-    "policy": {"check", "test", "show"},
+    "policy": {"init", "check", "test", "show"},
     "audit": {"list", "tail", "stats", "reads", "status", "verify", "export", "prove"},
     "agent": {"list", "show", "join-token"},
     "erasure": {"request", "list"},
