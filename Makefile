@@ -76,9 +76,12 @@ types: install ## mypy --strict
 .PHONY: policy
 policy: install ## Rego: format, strict check, tests with full coverage
 	$(OPA) fmt --fail policies > /dev/null
-	$(OPA) check --strict --schema policies/schemas policies
-	$(OPA) test --ignore schemas --coverage --threshold 100 policies > /dev/null
-	$(OPA) test --ignore schemas policies
+	$(OPA) check --strict --schema policies/schemas --ignore starter policies
+	$(OPA) test --ignore schemas,starter --coverage --threshold 100 policies > /dev/null
+	$(OPA) test --ignore schemas,starter policies
+	@for layer in organisation domain; do \
+	  $(BIN)/python -m cli policy check policies/starter/$$layer --layer $$layer --coverage 100 --require-all || exit; \
+	done
 
 .PHONY: proto
 proto: install ## buf lint, and that the committed stubs are what proto/ says

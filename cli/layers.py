@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from mesh import errors
+from mesh.decisions.folders import read_folder
 from mesh.names import NAME_RULE, is_name
 
-MAX_MODULE_BYTES = 512 * 1024
 _GIT_SECONDS = 20
 
 
@@ -41,24 +41,13 @@ LAYER = LayerType()
 
 
 def read_layer(folder: Path) -> dict[str, str]:
-    """The modules below a folder, by path in it. Raises PolicyInvalid for what is not read.
-
-    Links that lead out of the folder are refused: what is pushed is what lies there.
-    """
-    root = folder.resolve()
+    """The modules below a folder, by path in it. Raises PolicyInvalid for what is not read."""
     modules: dict[str, str] = {}
-    for path in sorted(folder.rglob("*.rego")):
-        name = path.relative_to(folder).as_posix()
-        if not path.resolve().is_relative_to(root):
-            raise errors.PolicyInvalid(f"{path} leads out of {folder}", file=name)
+    for path, content in read_folder(folder).items():
         try:
-            if path.stat().st_size > MAX_MODULE_BYTES:
-                raise errors.PolicyInvalid(
-                    f"{path} is larger than {MAX_MODULE_BYTES >> 10} KiB", file=name
-                )
-            modules[name] = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise errors.PolicyInvalid(f"{path} can't be read: {error}", file=name) from error
+            modules[path] = content.decode()
+        except UnicodeDecodeError as error:
+            raise errors.PolicyInvalid(f"{folder / path} is no UTF-8: {error}") from error
     if not modules:
         raise errors.PolicyInvalid(f"{folder} has no .rego modules", folder=str(folder))
     return modules

@@ -27,6 +27,9 @@ _STYLES = {
     "rejected": "red",
     "refused": "red",
     "read.refused": "red",
+    "✓ passed": "green",
+    "✗ failed": "red",
+    "– not run": "yellow",
     "restricted": "red",
     "confidential": "yellow",
 }

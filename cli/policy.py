@@ -1,26 +1,18 @@
-"""`mesh policy`: check and test policies; show the active one."""
-
-from pathlib import Path
+"""`mesh policy`: start, check and test a layer of the policy; show the active one."""
 
 import click
 
 from cli.commands import Lazy, MeshGroup
 from cli.flags import Format
-from cli.opa import PolicyProblem, TestResult, find_opa
 from cli.output import Detail, Listing, Section
 from cli.records import instant
-from cli.rego import check_embedded, run_embedded
 from cli.session import Session, pass_session
-from cli.text import plain
-from mesh import errors
 from mesh.v1 import policies_pb2
 
-PROBLEMS_EXIT_CODE = errors.Invalid.kind.exit_code
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-INSTALL_OPA = "Put `opa` on the PATH for the whole check."
-
-
 COMMANDS = {
+    "init": Lazy("cli.policy_init:init", "Write the rules that a company starts with."),
+    "check": Lazy("cli.policy_check:check", "Check everything of a layer before it is pushed."),
+    "test": Lazy("cli.policy_test:run_tests", "Run the tests of a layer."),
     "push": Lazy("cli.policy_push:push", "Check a layer's modules and keep them as a revision."),
     "list": Lazy("cli.policy_push:list_revisions", "List what was pushed, newest first."),
     "diff": Lazy("cli.policy_push:diff", "Compare a revision with what is in force."),
@@ -37,8 +29,9 @@ COMMANDS = {
     cls=MeshGroup,
     help="Check, push and activate policies; see what is in force, and where.",
     examples="""
-    mesh policy check policies
-    mesh policy push policies/organisation --layer organisation
+    mesh policy init rules --layer organisation
+    mesh policy check rules --layer organisation
+    mesh policy push rules --layer organisation
     mesh policy rehearse 57
     mesh policy activate 57 --wait 10
     mesh policy status
@@ -47,62 +40,6 @@ COMMANDS = {
 )
 def policy() -> None:
     """Check, push and activate policies; see what is in force, and where."""
-
-
-@policy.command(
-    help="Compile the modules in FOLDER strictly. Exits 4 when there are problems.",
-    examples="mesh policy check policies",
-)
-@click.argument("folder", type=FOLDER)
-@pass_session
-def check(session: Session, folder: Path) -> int:
-    opa = find_opa(session.environment.variables)
-    if opa is None:
-        problems = check_embedded(folder)
-        session.say(
-            "No OPA found: compiled with the embedded engine, which accepts what OPA refuses;"
-            f" strict rules, types and schemas are not checked. {INSTALL_OPA}"
-        )
-    else:
-        problems = opa.check(folder)
-    records: list[dict[str, object]] = [_problem(problem) for problem in problems]
-    if session.format is Format.TABLE:
-        for problem in problems:
-            session.write(plain(f"{_place(problem)} {problem.message}") + "\n")
-    else:
-        session.show(Listing(records, ("file", "line", "column", "message")))
-    session.say(f"{len(problems)} problems." if problems else "No problems.")
-    return PROBLEMS_EXIT_CODE if problems else 0
-
-
-@policy.command(
-    name="test",
-    help="Run the tests beside the modules in FOLDER. Exits 4 when one fails, or there are none.",
-    examples="""
-    mesh policy test policies
-    mesh policy test policies -o json
-    """,
-)
-@click.argument("folder", type=FOLDER)
-@pass_session
-def run_tests(session: Session, folder: Path) -> int:
-    opa = find_opa(session.environment.variables)
-    if opa is None:
-        results = run_embedded(folder)
-        session.say(
-            "No OPA found: ran the tests on the embedded engine; nothing was compiled strictly."
-            f" {INSTALL_OPA}"
-        )
-    else:
-        results = opa.test(folder)
-    failed = [result for result in results if result.bad]
-    shown = failed if session.format is Format.TABLE else results
-    if shown or session.format is not Format.TABLE:
-        columns = ("result", "test", "file", "line")
-        session.show(Listing([_result(result) for result in shown], columns))
-    passed = sum(result.passed for result in results)
-    session.say(f"{passed} of {len(results)} passed." if results else f"No tests in {folder}.")
-    return PROBLEMS_EXIT_CODE if failed or not results else 0
 
 
 @policy.command(
@@ -145,27 +82,3 @@ def _detail(message: policies_pb2.Policy) -> Detail:
     }
     sections = [Section("Modules", Listing(modules, ("path", "size", "digest")))]
     return Detail(record, ("digest", "active", "since", "revision"), sections)
-
-
-def _place(problem: PolicyProblem) -> str:
-    if problem.line is None:
-        return f"{problem.file}:"
-    return f"{problem.file}:{problem.line}:{problem.column}"
-
-
-def _problem(problem: PolicyProblem) -> dict[str, object]:
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "message": problem.message,
-    }
-
-
-def _result(result: TestResult) -> dict[str, object]:
-    return {
-        "result": result.result,
-        "test": result.name,
-        "file": result.file,
-        "line": result.line,
-    }

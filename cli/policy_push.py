@@ -66,7 +66,7 @@ def push(session: Session, folder: Path, layer: str, message: str, dry_run: bool
 
 
 def _say_what_next(session: Session, revision: policies_pb2.PolicyRevision, commit: Commit) -> None:
-    missing = [check.name for check in revision.checks if check.outcome == "not run"]
+    missing = [check.name for check in revision.checks if check.outcome == "not_run"]
     if missing:
         session.say(f"Not checked, as the control plane has no OPA: {', '.join(missing)}.")
     if commit.dirty:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = read_settings(
             options.config, options.listen, options.state, database, options.keys
         )
+        settings = _with_opa(settings)
         if options.rebuild_audit:
             _rebuild(settings)
         asyncio.run(_serve(settings))
@@ -57,6 +59,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"mesh-control-plane: {error}\n")
         return 2
     return 0
+
+
+def _with_opa(settings: "Settings") -> "Settings":
+    """The settings with the OPA program of this machine, where they name none."""
+    from mesh.decisions.opa_program import find_opa  # noqa: PLC0415
+
+    found = find_opa(os.environ) if settings.policies.opa is None else None
+    if found is None:
+        return settings
+    policies = settings.policies.model_copy(update={"opa": found.program})
+    return replace(settings, policies=policies)
 
 
 def _rebuild(settings: "Settings") -> None:

@@ -9,6 +9,7 @@ from control_plane.policies.rules import PolicyGates
 from control_plane.policies.service import PolicyParts, PolicyService
 from control_plane.settings import PolicySettings
 from control_plane.sources import Sources
+from mesh.decisions.opa_program import Opa
 from mesh.decisions.policy import Policy
 
 
@@ -17,9 +18,10 @@ def policy_service(
 ) -> PolicyService:
     """The service, with the agents that policies reach and the agreements they look at."""
     clock = sources.clock
+    opa = None if settings.opa is None else Opa(settings.opa)
     parts = PolicyParts(
         database=database,
-        checks=LayerChecks(library),
+        checks=LayerChecks(library, opa, settings.coverage),
         fleet=lambda tx: standings(tx, clock()),
         clock=clock,
         new_id=sources.new_id,

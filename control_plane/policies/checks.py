@@ -4,13 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from control_plane.policies import rules
-from mesh.decisions.layers import with_declarations
-from mesh.decisions.lint import lint
-from mesh.decisions.modules import TEST_SUFFIX, Problem
+from mesh.decisions.checking import check_layer
+from mesh.decisions.opa_program import Opa
 from mesh.decisions.policy import Policy
-from mesh.decisions.regopy_engine import RegopyEngine
-from mesh.decisions.testing import run_tests
-from mesh.errors import PolicyInvalid
 from mesh.v1 import policies_pb2
 
 
@@ -20,48 +16,28 @@ class LayerReport:
 
     outcomes: Mapping[str, str]
     problems: Sequence[policies_pb2.PolicyProblem]
-
-    @property
-    def passed(self) -> bool:
-        """Whether no check failed."""
-        return not self.problems
+    failed: bool
 
 
 class LayerChecks:
-    """Checks a layer against the library that is shipped."""
+    """Checks a layer against the library that is shipped, with OPA where there is one."""
 
-    def __init__(self, library: Policy) -> None:
-        self._library = library
+    def __init__(self, library: Policy, opa: Opa | None, coverage: float) -> None:
+        self._library, self._opa, self._coverage = library, opa, coverage
 
     def report(self, layer: str, pushed: Policy) -> LayerReport:
         """Every check's outcome. Paths are told below the pushed folder."""
-        found = [("rules", one) for one in lint(pushed.modules)]
-        if not found:
-            found = [("compile", one) for one in self._compile(pushed)]
-        prefix = f"{rules.folder_of(layer)}/"
+        folder = rules.folder_of(layer)
+        modules = {path.removeprefix(f"{folder}/"): text for path, text in pushed.modules.items()}
+        found = check_layer(folder, modules, self._library, self._opa, self._coverage)
         return LayerReport(
-            {"rules": rules.PASSED, "compile": rules.PASSED},
+            {check.name: check.outcome.value for check in found.checks},
             [
                 policies_pb2.PolicyProblem(
-                    check=check,
-                    path=one.path.removeprefix(prefix),
-                    line=one.line,
-                    message=one.message,
+                    check=check.name, path=one.path, line=one.line, message=one.message
                 )
-                for check, one in found
+                for check in found.checks
+                for one in check.problems
             ],
+            found.failed,
         )
-
-    def _compile(self, pushed: Policy) -> list[Problem]:
-        modules = {
-            path: text for path, text in pushed.modules.items() if not path.endswith(TEST_SUFFIX)
-        }
-        engine = RegopyEngine()
-        try:
-            engine.load(with_declarations({**self._library.modules, **modules}))
-        except PolicyInvalid as error:
-            return [Problem("", 0, error.message)]
-        finally:
-            engine.close()
-        outcomes = run_tests(Policy({**self._library.modules, **pushed.modules}))
-        return [Problem("", 0, f"{one.name}: {one.failure}") for one in outcomes if not one.passed]

@@ -25,7 +25,7 @@ ORGANISATION = "organisation"
 _DOMAIN = "domain"
 MAX_MESSAGE = 500
 PASSED = "passed"
-NOT_RUN = "not run"
+NOT_RUN = "not_run"
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class PolicyService(PolicyShowing):
             based_on=state.active,
             checks=report.outcomes,
         )
-        if report.passed and not header.dry_run:
+        if not report.failed and not header.dry_run:
             with self._database.writing() as tx:
                 state = store.state(tx, header.layer)
                 pushed = activating.push(tx, replace(pushed, based_on=state.active), layer)

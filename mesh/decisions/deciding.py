@@ -114,7 +114,7 @@ class Decider:
                 body = canonical(document)
                 _check_texts(document, body)
                 decision = parse_decision(self._engine.evaluate(body))
-                _check_masks(decision, document)
+                check_masks(decision, document)
             except MeshError as error:
                 _log.warning("denied: %s", error.message)
                 return Decided(denial(PolicyError.reason), document, revision.digest, False)
@@ -151,7 +151,7 @@ def _check_texts(document: Mapping[str, object], body: bytes) -> None:
         )
 
 
-def _check_masks(decision: Decision, document: Mapping[str, object]) -> None:
+def check_masks(decision: Decision, document: Mapping[str, object]) -> None:
     """An allowed read has a mask for every class, and no other."""
     match document:
         case {"dataset": {"classes": [*classes]}}:

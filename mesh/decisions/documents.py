@@ -16,7 +16,8 @@ _KEYS = frozenset({"allow", "reasons", "masks", "rows", "limits", "valid_until"}
 _RULE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 _CLASS = re.compile(r"c[0-9]{1,2}")
 # Each limit's least value, and the first that is too large.
-_LIMITS = {"rows": (1, 1_000_000_000_000), "group": (2, 1_000_000_000)}
+# The least value of each limit, and the first that is too large.
+LIMITS = {"rows": (1, 1_000_000_000_000), "group": (2, 1_000_000_000)}
 
 
 def parse_decision(document: object) -> Decision:
@@ -110,11 +111,11 @@ def _row_key(row: RowRule) -> tuple[str, bytes]:
 
 
 def _limits(value: object) -> dict[str, int]:
-    if not _is_object(value) or not set(value) <= _LIMITS.keys():
+    if not _is_object(value) or not set(value) <= LIMITS.keys():
         raise _surprise("`limits` has at most the keys rows and group")
     limits: dict[str, int] = {}
     for name, limit in value.items():
-        least, too_large = _LIMITS[name]
+        least, too_large = LIMITS[name]
         if type(limit) is not int or not least <= limit < too_large:
             raise _surprise(
                 f"the limit {name} is a whole number from {least} on, below {too_large}"

@@ -30,7 +30,10 @@ _DATA = re.compile(r"(?<![\w.])data\s*\.\s*mesh\b(?:\s*\.\s*([A-Za-z_]\w*))?")
 _FLOAT = re.compile(r"(?<![\w.])\d+(?:\.\d|[eE][+-]?\d)")
 _TEMPLATE = re.compile(r"\$[\"`]")
 _LITERAL_FIRST = re.compile(r"(?<![\w.])(glob\.match|regex\.match)\(\s*(.)")
-_CONCAT = re.compile(r"(?<![\w.])concat\((?!\s*\"[^\"]*\"\s*,\s*\[[^\]|]*(?:\[[^\]]*\][^\]|]*)*\])")
+_CONCAT = re.compile(
+    r"(?<![\w.])concat\("
+    r"(?!\s*\"[^\"]*\"\s*,\s*\[[^\[\]|]*+(?:\[[^\]]*+\][^\[\]|]*+)*+\])"
+)
 
 
 def lint(modules: Mapping[str, str]) -> list[Problem]:

@@ -14,13 +14,15 @@ def sentences(texts: Iterable[str]) -> Mapping[str, str]:
     for text in texts:
         for block in _METADATA.finditer(text):
             stated = _yaml("\n".join(line[1:] for line in block[1].splitlines()))
-            if isinstance(stated, dict) and isinstance(stated.get("description"), str):
-                found[str(stated.get("title"))] = " ".join(str(stated["description"]).split())
+            match stated:
+                case {"title": str(title), "description": str(description)}:
+                    found[title] = " ".join(description.split())
     return found
 
 
 def _yaml(text: str) -> object:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    # A date that is none is a ValueError, and thousands of brackets are too deep.
+    except (yaml.YAMLError, ValueError, RecursionError):
         return None

@@ -11,7 +11,10 @@ from mesh.decisions.policy import Policy
 from mesh.errors import PolicyInvalid
 
 # A template string holds code; blanking would hide it, so its opening is kept to be found.
-_OPAQUE = re.compile(r'#[^\n]*|(?P<template>\$)?(?:"(?:\\.|[^"\\\n])*"|`[^`]*`)')
+# One that is not closed is kept too, to its end: scanning it again and again would take for ever.
+_OPAQUE = re.compile(
+    r"""#[^\n]*|(?P<template>\$)?(?:"(?:\\.|[^"\\\n])*+(?P<open>"?)|`[^`]*+(?P<raw>`?))"""
+)
 _PACKAGE = re.compile(r"^package[ \t]+([a-zA-Z_][\w.]*)[ \t]*$", re.MULTILINE)
 _TEST = re.compile(r"^(test_\w+)\b", re.MULTILINE)
 _NAME = re.compile(r"(?<![\w.])(input|data)\b(?:\.([a-zA-Z_]\w*))?")
@@ -23,14 +26,14 @@ TEST_SUFFIX = "_test.rego"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """What is wrong with a module, and where; lines count from 1."""
+    """What is wrong with a module, and where; lines count from 1. Without a path, of them all."""
 
     path: str
     line: int
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}"
+        return f"{self.path}:{self.line}: {self.message}" if self.path else self.message
 
 
 def code(text: str) -> str:
@@ -40,9 +43,21 @@ def code(text: str) -> str:
         found = match.group()
         if found.startswith("#"):
             return " " * len(found)
+        if match.group("open") == "" or match.group("raw") == "":
+            return found
         start = 2 if match.group("template") else 1
         inner = "".join("\n" if char == "\n" else " " for char in found[start:-1])
         return found[:start] + inner + found[-1]
+
+    return _OPAQUE.sub(blanked, text)
+
+
+def without_comments(text: str) -> str:
+    """The text with every comment blanked; positions stay."""
+
+    def blanked(match: re.Match[str]) -> str:
+        found = match.group()
+        return " " * len(found) if found.startswith("#") else found
 
     return _OPAQUE.sub(blanked, text)
 

@@ -60,10 +60,10 @@ def run(connection: Connection, limits: Limits) -> None:
 class _Loaded:
     """Modules built once for their entrypoints."""
 
-    def __init__(self, modules: dict[str, str], entrypoints: list[str]) -> None:
+    def __init__(self, modules: dict[str, str], entrypoints: list[str], strict: bool) -> None:
         self._interpreter = Interpreter()
         self._interpreter.log_level = LogLevel.NONE
-        self._interpreter.strict_built_in_errors = True
+        self._interpreter.strict_built_in_errors = strict
         try:
             for path in sorted(modules):
                 self._interpreter.add_module(path, modules[path])

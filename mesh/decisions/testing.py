@@ -3,89 +3,82 @@
 It can't measure coverage; OPA does that.
 """
 
-from collections.abc import Mapping
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mesh.decisions.engines import DEADLINE
-from mesh.decisions.modules import TEST_SUFFIX, package_of, tests_in
+from mesh.decisions.modules import TEST_SUFFIX, code, package_of, tests_in
 from mesh.decisions.policy import Policy
-from mesh.decisions.regopy_process import EvaluationFailed, RegopyProcess, WorkerLost
-from mesh.errors import PolicyInvalid
-
-# Building `with` takes long: each copies the rules it reaches.
-_LOAD_SECONDS = 30.0
+from mesh.decisions.regopy_process import EvaluationFailed, WorkerLost
+from mesh.decisions.regopy_runner import Runner
 
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """One test by its full name; `failure` is None when it passed."""
+    """One test by its full name, and where it is; `failure` is None when it passed."""
 
     __test__ = False
 
     name: str
     failure: str | None
+    path: str = ""
+    line: int = 0
 
     @property
     def passed(self) -> bool:
         return self.failure is None
 
 
-def run_tests(policy: Policy, deadline: float = DEADLINE) -> list[TestOutcome]:
-    """Every test's outcome, by module. Raises PolicyInvalid when a module does not load."""
+def run_tests(
+    policy: Policy, deadline: float = DEADLINE, seconds: float = math.inf
+) -> list[TestOutcome]:
+    """Every test's outcome, by module. Raises PolicyInvalid when a module does not load.
+
+    Tests that are not reached within the seconds, on the wall's clock, have failed.
+    """
     tested = {path: text for path, text in policy.modules.items() if path.endswith(TEST_SUFFIX)}
     others = {path: text for path, text in policy.modules.items() if path not in tested}
-    outcomes = []
+    end = time.monotonic() + seconds
+    outcomes: list[TestOutcome] = []
     for path, text in sorted(tested.items()):
-        package = package_of(path, text).replace(".", "/")
-        entrypoints = [f"{package}/{test}" for test in tests_in(text)]
-        if entrypoints:
-            outcomes += _outcomes({**others, path: text}, entrypoints, deadline)
+        if tests_in(text):
+            outcomes += _outcomes({**others, path: text}, path, deadline, end)
     return outcomes
 
 
 def _outcomes(
-    modules: Mapping[str, str], entrypoints: list[str], deadline: float
-) -> list[TestOutcome]:
-    runner = _Runner(modules, entrypoints, deadline)
+    modules: Mapping[str, str], path: str, deadline: float, end: float
+) -> Iterator[TestOutcome]:
+    text = modules[path]
+    package = package_of(path, text)
+    names = tests_in(text)
+    late = "the tests before it took too long"
+    runner: Runner | None = None
     try:
-        return [
-            TestOutcome(entrypoint.replace("/", "."), runner.failure(entrypoint))
-            for entrypoint in entrypoints
-        ]
+        for name in names:
+            failure: str | None = late
+            if time.monotonic() < end:
+                root = package.replace(".", "/")
+                runner = runner or Runner(modules, [f"{root}/{one}" for one in names], deadline)
+                failure = _failure(runner, f"{root}/{name}")
+            yield TestOutcome(f"{package}.{name}", failure, path, _line(text, name))
     finally:
-        runner.end()
+        if runner is not None:
+            runner.end()
 
 
-class _Runner:
-    """A worker with the modules loaded, replaced when a test ends it."""
+def _failure(runner: Runner, entrypoint: str) -> str | None:
+    try:
+        value = runner.ask(entrypoint, b"{}")
+    except (EvaluationFailed, WorkerLost) as failed:
+        return str(failed)
+    return None if value is True else "its value is not true"
 
-    def __init__(self, modules: Mapping[str, str], entrypoints: list[str], deadline: float) -> None:
-        self._modules, self._entrypoints, self._deadline = modules, entrypoints, deadline
-        self._worker: RegopyProcess | None = self._start()
 
-    def failure(self, entrypoint: str) -> str | None:
-        """Why a test fails, or None."""
-        self._worker = self._worker or self._start()
-        try:
-            value = self._worker.evaluate(entrypoint, b"{}")
-        except EvaluationFailed as failed:
-            return str(failed)
-        except WorkerLost as lost:
-            self._worker = None
-            return str(lost)
-        return None if value is True else "its value is not true"
-
-    def end(self) -> None:
-        if self._worker is not None:
-            self._worker.end()
-
-    def _start(self) -> RegopyProcess:
-        worker = RegopyProcess(self._deadline, _LOAD_SECONDS)
-        try:
-            worker.load(self._modules, self._entrypoints)
-        except EvaluationFailed as failed:
-            worker.end()
-            raise PolicyInvalid(f"the policy does not compile: {failed}") from None
-        except WorkerLost as lost:
-            raise PolicyInvalid(f"the policy does not load: {lost}") from None
-        return worker
+def _line(text: str, name: str) -> int:
+    plain = code(text)
+    found = re.search(rf"^{name}\b", plain, re.MULTILINE)
+    return plain.count("\n", 0, found.start()) + 1 if found else 1

@@ -197,7 +197,7 @@ class PolicyCheck(message.Message):
     name: builtins.str
     """name such as `format` or `coverage`."""
     outcome: builtins.str
-    """outcome is `passed`, `failed` or `not run`."""
+    """outcome is `passed`, `failed` or `not_run`."""
     def __init__(
         self,
         *,

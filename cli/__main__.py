@@ -1,0 +1,5 @@
+"""`python -m cli`: the command line from a bare checkout."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,6 @@
+# Limits. How many rows one statement reads of a dataset; the smallest limit that holds counts.
+package mesh.organisation
+
+limits contains {"rows": 1000000}
+
+limits contains {"rows": 10000} if "trainees" in input.subject.teams
