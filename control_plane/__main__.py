@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -62,13 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _with_opa(settings: "Settings") -> "Settings":
-    """The settings with the OPA program of this machine, where they name none."""
-    from mesh.decisions.opa_program import find_opa  # noqa: PLC0415
-
-    found = find_opa(os.environ) if settings.policies.opa is None else None
+    """The settings with the OPA program on the PATH, where they name none."""
+    found = shutil.which("opa") if settings.policies.opa is None else None
     if found is None:
         return settings
-    policies = settings.policies.model_copy(update={"opa": found.program})
+    policies = settings.policies.model_copy(update={"opa": Path(found)})
     return replace(settings, policies=policies)
 
 

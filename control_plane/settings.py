@@ -47,8 +47,8 @@ class TopicSettings(KafkaSettings):
 class PolicySettings(BaseModel):
     """What a policy must have passed before it goes into force, and what checks it.
 
-    `opa` is a program. Without one, what only OPA checks is not run, and `unchecked` tells whether that keeps a policy out of force. `rehearsal` tells the same
-    of what agents recorded.
+    `opa` is a program. Without one, what only OPA checks is not run, and `unchecked` tells whether
+    that keeps a policy out of force. `rehearsal` tells the same of what agents recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -31,6 +31,11 @@ test_contact_data_is_dropped if {
 """
 _HOLE = _RULE.replace('class.category == "contact"', 'class.category == "contact-data"')
 _HOLE_TEST = _TEST.replace('"category": "contact"', '"category": "contact-data"')
+_MENDED_TEST = f"""{_TEST}
+test_planning_reads_so_much if {{
+	organisation.limits == {{{{"rows": 100000}}}} with input.purpose as "crew-planning"
+}}
+"""
 _MENDED = f"""{_RULE}
 limits contains {{"rows": 100000}} if input.purpose == "crew-planning"
 """
@@ -68,7 +73,7 @@ class PolicyStory:
         )
         refused = self._run("sue", "policy", "activate", hole, expect=CONFLICT)
         self._story.check("policy.exposes" in refused, "so it does not go into force")
-        mended = self._pushed({"contact.rego": _MENDED, "contact_test.rego": _TEST})
+        mended = self._pushed({"contact.rego": _MENDED, "contact_test.rego": _MENDED_TEST})
         self._run("sam", "policy", "rehearse", mended)
         slowest = self._activated(mended)
         self._story.check(slowest < 1_000, f"the mended one is live on four agents in {slowest} ms")

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 CONTRACTS = Path(__file__).parent / "contracts"
 PURPOSES = Path(__file__).parent / "purposes.yaml"
 DATA = ROOT / ".cache" / "airline"
+OPA = ROOT / ".cache" / "bin" / "opa"
 DOMAINS = ("operations", "weather", "fleet", "bookings")
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -67,6 +68,11 @@ class Service:
             self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
+
+
+def _policies() -> dict[str, str]:
+    """OPA checks policies where it was fetched; without it they are told to be unchecked."""
+    return {"opa": str(OPA)} if OPA.is_file() else {"unchecked": "allowed"}
 
 
 def equal_leases(seconds: float) -> dict[str, float]:
@@ -122,7 +128,7 @@ class Mesh:
                     "listen": listen,
                     "state": str(state),
                     "leases": dict(self.leases),
-                    "policies": {"unchecked": "allowed"},
+                    "policies": _policies(),
                     **self._topics,
                     **({"database": self.database} if self.database else {}),
                     **(settings or {}),

@@ -30,7 +30,13 @@ import data.mesh.organisation
 test_planning if {
 	organisation.require["organisation.purposes"] with input.purpose as "crew-planning"
 }
+
+test_contact if {
+	count(organisation.masks) == 1
+		with input.dataset.classes as [{"id": "c0", "category": "contact"}]
+}
 """
+HOLE_TEST = TEST.replace('"category": "contact"', '"category": "contacts"')
 
 
 class Security:
@@ -43,7 +49,7 @@ class Security:
     def push(self, text: str) -> int:
         self._folder.mkdir(exist_ok=True)
         (self._folder / "rules.rego").write_text(text)
-        (self._folder / "rules_test.rego").write_text(TEST)
+        (self._folder / "rules_test.rego").write_text(HOLE_TEST if text == HOLE else TEST)
         arguments = ("policy", "push", str(self._folder), "--layer", "organisation")
         return int(self.told(self.sam, *arguments)["revision"])
 
