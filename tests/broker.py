@@ -3,7 +3,7 @@
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -50,12 +50,20 @@ def own_broker(mortal_broker: Broker) -> Iterator[Broker]:
     mortal_broker.resume()
 
 
-def fresh_topic(broker: Broker, partitions: int = 3) -> str:
+def fresh_topic(
+    broker: Broker, partitions: int = 3, configs: Mapping[str, str] | None = None
+) -> str:
     """A topic of the test's own."""
     name = f"topic-{uuid.uuid4().hex}"
     with admin(broker.address) as client:
         client.create_topics(
-            {name: {"num_partitions": partitions, "replication_factor": 1}},
+            {
+                name: {
+                    "num_partitions": partitions,
+                    "replication_factor": 1,
+                    "configs": dict(configs or {}),
+                }
+            },
             wait_for_metadata=True,
         )
     return name
@@ -110,7 +118,7 @@ def deliver(transport: Transport, first: int, records: Sequence[bytes]) -> None:
     wait_until(stored, f"events {first} to {last} are in the topic")
 
 
-def wait_until(holds: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+def wait_until(holds: Callable[[], object], what: str, seconds: float = WAIT_SECONDS) -> None:
     """Wait for a condition. Raises AssertionError when it does not come true in time."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -21,6 +21,8 @@ from mesh.evidence.canonical import canonical
 from tests.differential.opa_server import running_opa
 
 ENTRYPOINT = "mesh/builtins/result"
+# The same examples each time, but for `--hypothesis-profile=long`, which looks for new ones.
+FEW = settings().max_examples <= 100
 NOTHING = b"nothing"
 REGEXES = ("^[a-z]+$", "a|b", "^team-[0-9]{1,3}$", "[^\\\\s]+@[^\\\\s]+", "")
 GLOBS = ("*", "eu-*", "a?c", "[a-c]*", "{eu,us}-*", "user:*")
@@ -39,13 +41,11 @@ VALUES = st.recursive(
 )
 LISTS = st.lists(SCALARS, max_size=6)
 OBJECTS = st.dictionaries(TEXTS, SCALARS, max_size=4)
-SMALL = st.integers(-3, 8)
 
 # The call of each, and what it is called with.
 CALLS: dict[str, tuple[str, list[st.SearchStrategy[Any]]]] = {
     "abs": ("abs(input.a)", [NUMBERS]),
     "array.concat": ("array.concat(input.a, input.b)", [LISTS, LISTS]),
-    "array.slice": ("array.slice(input.a, input.b, input.c)", [LISTS, SMALL, SMALL]),
     "concat": ('concat(":", [input.a, input.b])', [TEXTS, TEXTS]),
     "contains": ("contains(input.a, input.b)", [TEXTS, TEXTS]),
     "count": ("count(input.a)", [LISTS | OBJECTS | TEXTS]),
@@ -125,7 +125,7 @@ def test_every_built_in_that_is_allowed_is_called_here() -> None:
 
 
 @pytest.mark.parametrize("name", list(ALL))
-@settings(deadline=None)
+@settings(deadline=None, derandomize=FEW)
 @given(data=st.data())
 def test_engines_agree(engines: Engines, name: str, data: st.DataObject) -> None:
     values = [data.draw(strategy) for strategy in ALL[name][1]]
@@ -143,7 +143,6 @@ STATED = {
 KINDS = {
     "abs": ["number"],
     "array.concat": ["list", "list"],
-    "array.slice": ["list", "number", "number"],
     "count": ["list"],
     "object.get": ["object", "text", "text"],
     "object.keys": ["object", "text", "text"],
