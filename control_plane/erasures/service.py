@@ -11,6 +11,8 @@ from control_plane.calls import current_caller
 from control_plane.contracts import store as contracts
 from control_plane.database import Database, Transaction
 from control_plane.erasures import rules
+from control_plane.policies import rehearsal_store as rehearsals
+from control_plane.policies import store as policies
 from control_plane.purposes import store as purposes
 from control_plane.timeline import store as timeline
 from control_plane.timeline.rules import Change
@@ -68,6 +70,8 @@ def _forget(tx: Transaction, principal: str) -> None:
     agreements.erase_principal(tx, principal)
     contracts.erase_publisher(tx, principal, ERASED)
     purposes.erase_creator(tx, principal, ERASED)
+    policies.erase_principal(tx, principal, ERASED)
+    rehearsals.erase_principal(tx, principal, ERASED)
 
 
 def _requested(erasure: Erasure) -> Change:

@@ -1,9 +1,10 @@
 """The tables of rehearsals: who was asked, and what they found."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import JSON, BigInteger, Column
+from sqlalchemy import JSON, BigInteger, Column, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import Instant, Transaction
@@ -142,3 +143,17 @@ def _agent(row: RehearsalAgentRow) -> AgentRehearsal:
         problem=row.problem,
         findings=tuple(finding_from_proto(one) for one in messages),
     )
+
+
+def erase_principal(tx: Transaction, principal: str, blank: str) -> None:
+    """Take a principal out of every finding, and out of who asked for a rehearsal."""
+    asked_by = col(RehearsalRow.starter) == principal
+    tx.execute(update(RehearsalRow).where(asked_by).values(starter=blank))
+    for row in tx.exec(select(RehearsalAgentRow).where(RehearsalAgentRow.reported)).all():
+        agent = _agent(row)
+        if any(one.principal == principal for one in agent.findings):
+            findings = [
+                replace(one, principal=blank) if one.principal == principal else one
+                for one in agent.findings
+            ]
+            put(tx, row.rehearsal, replace(agent, findings=tuple(findings)))

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mesh.decisions.findings import Finding, gains, grouped
 from mesh.errors import PolicyExposes, PolicyUnrehearsed
 
 _TOLD = 5
+_UNDER_WAY = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Rehearsal:
     started: datetime
     active: int
     agents: Sequence[AgentRehearsal] = field(default=())
+
+    def is_under_way(self, now: datetime) -> bool:
+        """Whether an agent may still report on it: agents take one after the other."""
+        return now - self.started < _UNDER_WAY and not all(one.reported for one in self.agents)
 
     @property
     def findings(self) -> list[Finding]:

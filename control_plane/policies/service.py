@@ -195,13 +195,19 @@ class PolicyService(PolicyShowing):
     def StartRehearsal(
         self, request: policies_pb2.StartRehearsalRequest, context: object
     ) -> policies_pb2.StartRehearsalResponse:
-        """Ask the connected agents that the revision would reach to rehearse it."""
+        """Ask the connected agents that the revision would reach to rehearse it.
+
+        While agents still work on it, that rehearsal is the answer.
+        """
         principal = current_caller().principal
         with self._database.writing() as tx:
             chosen = store.find(tx, request.revision)
             if chosen is None or chosen.layer == LIBRARY:
                 raise no_revision(request.revision)
             rules.check_author(principal, chosen.layer)
+            running = rehearsal_store.newest(tx, chosen.revision)
+            if running is not None and running.is_under_way(self._parts.clock()):
+                return policies_pb2.StartRehearsalResponse(rehearsal=rehearsing.to_proto(running))
             wanted = Rehearsal(
                 id=self._parts.new_id(),
                 revision=chosen.revision,

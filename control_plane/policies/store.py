@@ -6,7 +6,7 @@ was made of: any decision can be made again.
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, Column
+from sqlalchemy import JSON, BigInteger, Column, update
 from sqlmodel import Field, SQLModel, col, select
 
 from control_plane.database import Instant, Transaction
@@ -259,6 +259,14 @@ def find_assembly(tx: Transaction, digest: str) -> AssembledPolicy | None:
         _layer(tx, one) if one else None for one in (row.library, row.organisation, row.domain)
     ]
     return AssembledPolicy(assembled(layers), row.revision, row.activated)
+
+
+def erase_principal(tx: Transaction, principal: str, blank: str) -> None:
+    """Put something else where an author's or an actor's name stood."""
+    pushed = col(PolicyRevisionRow.author) == principal
+    tx.execute(update(PolicyRevisionRow).where(pushed).values(author=blank))
+    acted = col(PolicyActivationRow.actor) == principal
+    tx.execute(update(PolicyActivationRow).where(acted).values(actor=blank))
 
 
 def chosen(tx: Transaction, domain: str, agent: str) -> tuple[int, int, int]:
