@@ -47,7 +47,8 @@ def read_layer(folder: Path) -> dict[str, str]:
         try:
             modules[path] = content.decode()
         except UnicodeDecodeError as error:
-            raise errors.PolicyInvalid(f"{folder / path} is no UTF-8: {error}") from error
+            line = content.count(b"\n", 0, error.start) + 1
+            raise errors.PolicyInvalid(f"{folder / path}:{line}: it is not UTF-8") from error
     if not modules:
         raise errors.PolicyInvalid(f"{folder} has no .rego modules", folder=str(folder))
     return modules

@@ -4,10 +4,12 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from domain_agent.control.link import Link
 from domain_agent.snapshot.holder import SnapshotHolder
@@ -148,7 +150,9 @@ def _until_none(answers: _Answers) -> Iterator[agents_pb2.SyncRequest]:
 def _refusal(message: agents_pb2.SyncResponse, refusal: MeshError) -> agents_pb2.SyncRequest:
     payload = agents_pb2.SyncPayload()
     if message.WhichOneof("message") == "signed":
-        payload.MergeFromString(message.signed.payload)
+        # What can't be read is refused too, and that has to be told.
+        with suppress(DecodeError):
+            payload.MergeFromString(message.signed.payload)
     return agents_pb2.SyncRequest(
         refusal=agents_pb2.SyncRefusal(
             revision=payload.revision, reason=refusal.reason_id, message=refusal.message

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from google.protobuf.message import DecodeError
+
 from domain_agent.snapshot.values import RememberingReader, Snapshot, TrustedKey, read_snapshot
 from mesh.errors import AgentDigestMismatch, AgentRevisionStale, AgentSignatureInvalid
 from mesh.leases import Leases
@@ -69,9 +71,13 @@ class Receiver:
         return received
 
     def _verified(self, envelope: agents_pb2.SignedEnvelope) -> agents_pb2.SyncPayload:
-        payload = agents_pb2.SyncPayload.FromString(
-            verify(envelope_from_proto(envelope), self._keys)
-        )
+        verified = verify(envelope_from_proto(envelope), self._keys)
+        try:
+            payload = agents_pb2.SyncPayload.FromString(verified)
+        except DecodeError as error:
+            raise AgentDigestMismatch(
+                "what the control plane signed can't be read; upgrade the agent"
+            ) from error
         if payload.domain != self._domain:
             raise AgentSignatureInvalid(
                 f"an envelope for domain {payload.domain} reached an agent of {self._domain}"

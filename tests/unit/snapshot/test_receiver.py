@@ -12,7 +12,9 @@ from mesh.errors import (
     AgentSignatureInvalid,
     MeshError,
 )
+from mesh.snapshots.envelope import sign
 from mesh.v1 import agents_pb2
+from mesh.wire.snapshots import envelope_to_proto
 from tests.unit.snapshot.scenes import DOMAIN, NOW, Signer, entries
 
 
@@ -70,6 +72,13 @@ def test_an_unknown_key_is_refused() -> None:
 def test_another_domains_snapshot_is_refused() -> None:
     signer = Signer(domain="fleet")
     refuses(AgentSignatureInvalid, receiver(signer), signer.snapshot(1, entries()))
+
+
+def test_what_is_signed_and_no_message_is_refused() -> None:
+    signer = Signer()
+    envelope = envelope_to_proto(sign(b"\xff\xff\xff", "snap-1", signer.key))
+    message = agents_pb2.SyncResponse(signed=envelope)
+    refuses(AgentDigestMismatch, receiver(signer), [message])
 
 
 def test_a_changed_payload_is_refused() -> None:
