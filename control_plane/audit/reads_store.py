@@ -25,6 +25,7 @@ from sqlmodel import Field, SQLModel
 from control_plane.audit.reads import (
     CLASSES,
     FIRST,
+    UNCLASSIFIED,
     Dimension,
     IndexedRead,
     ReadGroup,
@@ -133,7 +134,7 @@ def summary(
         bit = class_bits((selection.classification,)) if selection.classification else FIRST
         query = _totals(keys, [*wanted, marks.bitwise_and(bit) != 0])
     times = [keys[one.value] for one in dimensions if one.seconds]
-    others = [keys[one.value] for one in dimensions if not one.seconds]
+    others = [_rank(one, keys[one.value]) for one in dimensions if not one.seconds]
     reads = query.selected_columns["reads"]
     return query.order_by(*times, reads.desc(), *others).limit(limit)
 
@@ -178,6 +179,11 @@ def _key(dimension: Dimension) -> ColumnElement[Any]:
         instant = type_coerce(_READS.time, BigInteger)
         return instant // literal_column(str(dimension.seconds * _MICROSECONDS), BigInteger)
     return _READS[dimension.value]
+
+
+def _rank(dimension: Dimension, key: ColumnElement[Any]) -> ColumnElement[Any]:
+    """What groups of as many reads come in the order of: without a class first."""
+    return key.bitwise_and(UNCLASSIFIED - 1) if dimension is Dimension.CLASSIFICATION else key
 
 
 def _marks(selection: Selection, dimensions: Sequence[Dimension]) -> ColumnElement[int]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
@@ -217,6 +217,13 @@ class Scene:
 SCENES = st.builds(
     Scene, st.lists(MADE, max_size=12), st.booleans(), SIGHTS, SELECTIONS, DIMENSIONS
 )
+TIED = Scene(
+    reads=[Made(datasets=(("a", "x", (("public", "clear"),)), ("a", "y", ())))],
+    ends_together=True,
+    sight=ALL,
+    selection=Selection(),
+    dimensions=[Dimension.CLASSIFICATION],
+)
 looking = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 
 
@@ -316,6 +323,7 @@ class TestSqlite(ReadsContract):
         engine.dispose()
 
     @looking
+    @example(TIED)
     @given(SCENES)
     def test_summaries_are_what_counting_plainly_gives(
         self, database: Database, scene: Scene
@@ -345,6 +353,7 @@ class TestPostgres(ReadsContract):
         engine.dispose()
 
     @looking
+    @example(TIED)
     @given(SCENES)
     def test_summaries_are_what_counting_plainly_gives(
         self, database: Database, scene: Scene
