@@ -1,6 +1,6 @@
 """The control plane as commands call it: a channel, a token, a deadline, our own errors."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -93,7 +93,9 @@ class Client:
         except grpc.RpcError as error:
             raise from_rpc_error(error, self._server) from error
 
-    def stream(self, method: "grpc.UnaryStreamMultiCallable[Q, A]", request: Q) -> Iterator[A]:
+    def stream(
+        self, method: "grpc.UnaryStreamMultiCallable[Q, A]", request: Q
+    ) -> Generator[A, None, None]:
         """Answers as they arrive, without a deadline; closing it cancels the call."""
         answers = method(request, metadata=self._metadata())
         try:

@@ -11,7 +11,6 @@ from cli.text import instant as written
 from mesh.errors import AgreementUnenforced
 from mesh.v1 import agreements_pb2
 
-PAUSE_SECONDS = 0.1
 _COLUMNS = ("agent", "acknowledged", "seconds", "lease_end")
 
 
@@ -19,15 +18,12 @@ def await_enforcements(
     session: Session, client: Client, agreement_id: str
 ) -> list[agreements_pb2.Enforcement]:
     """How it stands with each agent, once all enforce it or the time for an answer is over."""
-    environment = session.environment
-    deadline = environment.monotonic() + client.timeout
     request = agreements_pb2.GetAgreementRequest(id=agreement_id)
-    while True:
-        answer = client.call(client.agreements.GetAgreement, request)
-        found = list(answer.enforcements)
-        if all(one.enforced for one in found) or environment.monotonic() >= deadline:
-            return found
-        environment.pause(PAUSE_SECONDS)
+    return session.environment.awaited(
+        lambda: list(client.call(client.agreements.GetAgreement, request).enforcements),
+        lambda found: all(one.enforced for one in found),
+        client.timeout,
+    )
 
 
 def enforcement_record(

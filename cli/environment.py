@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 PIPE_WIDTH = 1_000_000
+
+PAUSE_SECONDS = 0.1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,15 @@ class Environment:
     monotonic: Callable[[], float]
     pause: Callable[[float], None]
     new_id: Callable[[], str]
+
+    def awaited(self, ask: Callable[[], T], done: Callable[[T], bool], seconds: float) -> T:
+        """What is answered once it is done, or last when the time is over."""
+        deadline = self.monotonic() + seconds
+        while True:
+            answer = ask()
+            if done(answer) or self.monotonic() >= deadline:
+                return answer
+            self.pause(PAUSE_SECONDS)
 
     def config_file(self) -> Path:
         """Where contexts are kept: MESH_CONFIG, else the XDG folder."""

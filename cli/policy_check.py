@@ -28,7 +28,7 @@ from mesh.decisions.checking import NO_OPA, check_layer
 from mesh.decisions.checks import DEFAULT_FLOOR, Report
 from mesh.decisions.folders import read_folder
 from mesh.decisions.opa_program import find_opa
-from mesh.decisions.shipped import shipped_library
+from mesh.decisions.shipped import shipped
 
 FAILED_EXIT_CODE = errors.Invalid.kind.exit_code
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -73,7 +73,7 @@ def check(session: Session, folder: Path, layer: str, **wish: Unpack[Wish]) -> i
             raise click.UsageError(f"The folder of {file} does not exist.")
     opa = find_opa(session.environment.variables)
     modules = read_folder(folder)
-    report = check_layer(layer, modules, shipped_library(), opa, wish["coverage"])
+    report = check_layer(layer, modules, shipped("library"), opa, wish["coverage"])
     _show(session, folder, report)
     _write(wish["junit_file"], lambda: junit(folder, report))
     _write(wish["sarif_file"], lambda: sarif(folder, report))

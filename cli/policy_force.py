@@ -1,6 +1,5 @@
 """`mesh policy activate`, `rollback`, `log`, `status`: what is in force, and where."""
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ import click
 from cli.commands import MeshCommand
 from cli.layers import LAYER
 from cli.output import Detail, Listing, Section
-from cli.policy_push import active_of, read_revision
+from cli.policy_push import active_of, layer_of
 from cli.records import instant
 from cli.session import Session, pass_session
 from mesh import errors
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 FIELDS = ("revision", "layer", "chosen", "kind", "actor", "time", "agents", "accepted")
 AGENTS = ("agent", "state", "revision", "acknowledged", "lag_ms", "policy", "refusal")
 LAYERS = ("layer", "active", "staged", "agents")
-_PAUSE = 0.1
 _WAIT = click.option(
     "--wait",
     type=click.FloatRange(min=0, min_open=True),
@@ -60,10 +58,10 @@ def activate(
     wait: float | None,
 ) -> int:
     with session.client() as client:
-        told, _ = read_revision(client, revision)
+        layer = layer_of(client, revision)
         request = policies_pb2.ActivatePolicyRequest(
             revision=revision,
-            expected=active_of(client, told.layer),
+            expected=active_of(client, layer),
             agents=agents,
             accepted=accepted,
         )
@@ -143,23 +141,25 @@ def status(session: Session, wait: float | None) -> int:
 
 def _await(session: Session, client: "Client", revision: int, seconds: float) -> int:
     """Wait for the agents; 9 when one refused or some have not acknowledged in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        agents = _status(client, revision).agents
-        late = [one for one in agents if one.state == "behind"]
-        refused = [one for one in agents if one.state == "refused"]
-        if not late or refused or time.monotonic() >= deadline:
-            break
-        time.sleep(_PAUSE)
+    agents = session.environment.awaited(
+        lambda: _status(client, revision).agents,
+        lambda found: not _in(found, "behind") or bool(_in(found, "refused")),
+        seconds,
+    )
+    late, refused = _in(agents, "behind"), _in(agents, "refused")
     if late or refused:
         _say_who_has_not(session, [*refused, *late])
         return errors.Unavailable.kind.exit_code
     slowest = max((one.lag.ToMilliseconds() for one in agents if one.HasField("lag")), default=0)
-    away = [one.agent for one in agents if one.state == "away"]
+    away = [one.agent for one in _in(agents, "away")]
     session.say(f"Every connected agent has it; the slowest took {slowest} ms.")
     if away:
         session.say(f"Not connected: {', '.join(away)}. Their leases end what they may do.")
     return 0
+
+
+def _in(agents: Sequence[policies_pb2.PolicyAgent], state: str) -> list[policies_pb2.PolicyAgent]:
+    return [one for one in agents if one.state == state]
 
 
 def _say_who_has_not(session: Session, agents: Sequence[policies_pb2.PolicyAgent]) -> None:

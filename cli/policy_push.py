@@ -1,6 +1,7 @@
 """`mesh policy push`, `list`, `diff`: what was pushed for each layer, and what it would change."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,6 +144,13 @@ def read_revision(
     pieces = client.stream(client.policies.ReadPolicyRevision, request)
     told = next(pieces).revision
     return told, {piece.module.path: piece.module.text for piece in pieces}
+
+
+def layer_of(client: "Client", revision: int) -> str:
+    """The layer that a revision is of; its modules are not asked for."""
+    request = policies_pb2.ReadPolicyRevisionRequest(revision=revision)
+    with closing(client.stream(client.policies.ReadPolicyRevision, request)) as pieces:
+        return next(pieces).revision.layer
 
 
 def active_of(client: "Client", layer: str) -> int:

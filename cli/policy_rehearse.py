@@ -1,8 +1,5 @@
 """`mesh policy rehearse`: who would gain or lose what, by what was read until now."""
 
-import time
-from typing import TYPE_CHECKING
-
 import click
 
 from cli.commands import MeshCommand
@@ -12,16 +9,12 @@ from cli.session import Session, pass_session
 from mesh import errors
 from mesh.v1 import agents_pb2, policies_pb2
 
-if TYPE_CHECKING:
-    from cli.client import Client
-
 GAINS = frozenset({"access gained", "column exposed", "rows gained"})
 FINDINGS = (
     "id", "change", "who", "purpose", "product", "columns", "class", "before", "after", "reads",
     "last",
 )  # fmt: skip
 AGENTS = ("agent", "state", "reads", "distinct", "unreadable", "problem")
-_PAUSE = 0.1
 
 
 @click.command(
@@ -45,8 +38,13 @@ _PAUSE = 0.1
 def rehearse(session: Session, revision: int, wait: float) -> int:
     with session.client() as client:
         begun = policies_pb2.StartRehearsalRequest(revision=revision)
-        started = client.call(client.policies.StartRehearsal, begun).rehearsal
-        done = _await(client, started, wait)
+        client.call(client.policies.StartRehearsal, begun)
+        request = policies_pb2.GetRehearsalRequest(revision=revision)
+        done = session.environment.awaited(
+            lambda: client.call(client.policies.GetRehearsal, request).rehearsal,
+            lambda found: all(one.state != "asked" for one in found.agents),
+            wait,
+        )
     agents = [_agent(one) for one in done.agents]
     findings = [_finding(one) for one in done.findings]
     record = {"rehearsal": done.id, "revision": revision, "agents": agents, "findings": findings}
@@ -77,19 +75,6 @@ def _conclude(session: Session, done: policies_pb2.Rehearsal) -> int:
         f" named when it is activated: mesh policy activate {done.revision} {accept}"
     )
     return errors.DIFFERENT_EXIT_CODE
-
-
-def _await(
-    client: "Client", started: policies_pb2.Rehearsal, seconds: float
-) -> policies_pb2.Rehearsal:
-    deadline = time.monotonic() + seconds
-    request = policies_pb2.GetRehearsalRequest(revision=started.revision)
-    while True:
-        now = client.call(client.policies.GetRehearsal, request).rehearsal
-        done = all(one.state != "asked" for one in now.agents)
-        if done or time.monotonic() >= deadline:
-            return now
-        time.sleep(_PAUSE)
 
 
 def _finding(message: agents_pb2.RehearsalFinding) -> dict[str, object]:

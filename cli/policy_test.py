@@ -14,7 +14,7 @@ from mesh.decisions.folders import read_folder
 from mesh.decisions.layer_tests import layer_outcomes
 from mesh.decisions.opa_program import find_opa
 from mesh.decisions.opa_tests import outcomes
-from mesh.decisions.shipped import shipped_library
+from mesh.decisions.shipped import shipped
 from mesh.decisions.sizes import read_texts
 
 
@@ -38,10 +38,10 @@ def run_tests(session: Session, folder: Path, layer: str) -> int:
         raise errors.PolicyInvalid(f"{folder} can't be a layer:\n{told}", folder=str(folder))
     opa = find_opa(session.environment.variables)
     if opa is None:
-        found = layer_outcomes(layer, texts, shipped_library())
+        found = layer_outcomes(layer, texts, shipped("library"))
         session.say(f"No OPA found: ran the tests on the embedded engine. {INSTALL_OPA}")
     else:
-        found = outcomes(opa, texts, shipped_library())
+        found = outcomes(opa, texts, shipped("library"))
     failed = [one for one in found if not one.passed]
     shown = failed if session.format is Format.TABLE else found
     if shown or session.format is not Format.TABLE:

@@ -36,8 +36,6 @@ from control_plane.identity.service import IdentityService
 from control_plane.logs.service import LogService
 from control_plane.notices import Heads, Notices
 from control_plane.opa.service import OpaService
-from control_plane.opa.serving import Common, opa_server
-from control_plane.policies.library import shipped
 from control_plane.policy_wiring import policy_service
 from control_plane.postgres import listen
 from control_plane.purposes.service import PurposeService
@@ -51,6 +49,7 @@ from control_plane.timeline import store as timeline
 from control_plane.topics import Topics
 from control_plane.vault.vault import Vault
 from mesh.decisions.regopy_engine import RegopyEngine
+from mesh.decisions.shipped import shipped
 from mesh.errors import Unavailable
 from mesh.identity.principal import CONTROL_AUDIENCE
 from mesh.identity.tokens import TokenIssuer, TokenVerifier
@@ -93,14 +92,10 @@ class ControlPlane:
         self._engine = RegopyEngine(ENTRYPOINT)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="call")
         # What agents must know waits neither for their answers nor for tails.
-        self._feeding, self._syncing, self._tailing, self._reading, self._opas = (
-            ThreadPoolExecutor(2, thread_name_prefix=name)
-            for name in ("feed", "sync", "tail", "read", "opa")
-        )
-        self._pools = (
-            *(self._pool, self._feeding, self._syncing, self._tailing, self._reading),
-            self._opas,
-        )
+        names = ("feed", "sync", "tail", "read", "opa")
+        pools = [ThreadPoolExecutor(2, thread_name_prefix=name) for name in names]
+        self._feeding, self._syncing, self._tailing, self._reading, self._opas = pools
+        self._pools = (self._pool, *pools)
         self.opa_address: str | None = None
         self._health = HealthServicer()
         self._running: set[SyncSession] = set()
@@ -171,6 +166,9 @@ class ControlPlane:
     ) -> None:
         if key is None:
             return
+        # aiohttp takes a tenth of a second to load; most control planes serve no OPA.
+        from control_plane.opa.serving import Common, opa_server  # noqa: PLC0415
+
         common = Common(database, authorization, self._notices, self._opas, self._sources.clock)
         server = opa_server(common, shipped("opa"), key, self._settings)
         self._exits.push_async_callback(server.stop)

@@ -22,7 +22,6 @@ class RehearsalRow(SQLModel, table=True):
     revision: int = Field(sa_type=BigInteger, index=True)
     starter: str
     started: datetime = Field(sa_column=Column(Instant, nullable=False))
-    active: int = Field(sa_type=BigInteger)
 
 
 class RehearsalAgentRow(SQLModel, table=True):
@@ -50,7 +49,6 @@ def add(tx: Transaction, rehearsal: Rehearsal) -> None:
             revision=rehearsal.revision,
             starter=rehearsal.starter,
             started=rehearsal.started,
-            active=rehearsal.active,
         )
     )
     for agent in rehearsal.agents:
@@ -124,7 +122,6 @@ def _rehearsal(tx: Transaction, row: RehearsalRow) -> Rehearsal:
         revision=row.revision,
         starter=row.starter,
         started=row.started,
-        active=row.active,
         agents=tuple(_agent(one) for one in agents),
     )
 

@@ -29,13 +29,12 @@ class AgentRehearsal:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """A revision on what agents recorded; `active` was in force of its layer at the start."""
+    """A revision on what agents recorded."""
 
     id: str
     revision: int
     starter: str
     started: datetime
-    active: int
     agents: Sequence[AgentRehearsal] = field(default=())
 
     def is_under_way(self, now: datetime) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from mesh.decisions.layers import with_declarations
 from mesh.decisions.modules import TEST_SUFFIX
@@ -24,6 +25,7 @@ LIBRARY = "library"
 ORGANISATION = "organisation"
 _DOMAIN = "domain"
 MAX_MESSAGE = 500
+_KNOWN_POLICIES = 32
 PASSED = "passed"
 NOT_RUN = "not_run"
 
@@ -222,8 +224,12 @@ def check_agents(agents: Collection[str], layer: str, known: Collection[str]) ->
             raise RequestInvalid(f"{agent} is no agent of {domain}", field="agents")
 
 
-def assembled(layers: Sequence[Policy | None]) -> Policy:
-    """The policy that agents decide with: its layers without their tests, and what they require."""
+@lru_cache(maxsize=_KNOWN_POLICIES)
+def assembled(layers: tuple[Policy | None, ...]) -> Policy:
+    """The policy that agents decide with: its layers without their tests, and what they require.
+
+    It is looked for in every text what a layer requires, so the last ones are remembered.
+    """
     modules = {
         path: text
         for layer in layers

@@ -213,7 +213,6 @@ class PolicyService(PolicyShowing):
                 revision=chosen.revision,
                 starter=principal.reference,
                 started=self._parts.clock(),
-                active=store.state(tx, chosen.layer).active,
             )
             begun = rehearsing.begin(tx, chosen, self._parts.fleet(tx), wanted)
         return policies_pb2.StartRehearsalResponse(rehearsal=rehearsing.to_proto(begun))

@@ -4,6 +4,7 @@ Modules are kept for ever by the digest of their layer, and so is which layers a
 was made of: any decision can be made again.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import JSON, BigInteger, Column, update
@@ -195,11 +196,10 @@ def would_be(tx: Transaction, domain: str, agent: str, candidate: PolicyRevision
     """The policy that an agent would decide with, were the candidate in force."""
     names = (LIBRARY, ORGANISATION, layer_of(domain))
     numbers = chosen(tx, domain, agent)
-    layers = [
+    return _put_together(
         modules(tx, candidate.revision if name == candidate.layer else number)
         for name, number in zip(names, numbers, strict=True)
-    ]
-    return None if layers[0] is None else assembled(layers)
+    )
 
 
 def was_active(tx: Transaction, revision: int) -> bool:
@@ -213,8 +213,7 @@ def in_force(tx: Transaction, domain: str, agent: str = "") -> Policy | None:
 
     None before a library was ever active. A domain without a layer has that of no domain.
     """
-    layers = [modules(tx, one) for one in chosen(tx, domain, agent)]
-    return None if layers[0] is None else assembled(layers)
+    return _put_together(modules(tx, one) for one in chosen(tx, domain, agent))
 
 
 def staged_agents(tx: Transaction, domain: str) -> frozenset[str]:
@@ -227,14 +226,12 @@ def staged_agents(tx: Transaction, domain: str) -> frozenset[str]:
     )
 
 
-def note_assembly(
-    tx: Transaction, domain: str, agent: str, revision: int, now: datetime
-) -> Policy | None:
+def note_assembly(tx: Transaction, domain: str, agent: str, revision: int, now: datetime) -> None:
     """Remember of which layers the policy in force is made, so that it is found by its digest."""
     layers = [modules(tx, one) for one in chosen(tx, domain, agent)]
-    if layers[0] is None:
-        return None
-    policy = assembled(layers)
+    policy = _put_together(layers)
+    if policy is None:
+        return
     library, organisation, own = ("" if one is None else one.digest for one in layers)
     tx.merge(
         PolicyAssemblyRow(
@@ -247,7 +244,6 @@ def note_assembly(
         )
     )
     tx.flush()
-    return policy
 
 
 def find_assembly(tx: Transaction, digest: str) -> AssembledPolicy | None:
@@ -255,10 +251,9 @@ def find_assembly(tx: Transaction, digest: str) -> AssembledPolicy | None:
     row = tx.get(PolicyAssemblyRow, digest)
     if row is None:
         return None
-    layers = [
-        _layer(tx, one) if one else None for one in (row.library, row.organisation, row.domain)
-    ]
-    return AssembledPolicy(assembled(layers), row.revision, row.activated)
+    digests = (row.library, row.organisation, row.domain)
+    policy = assembled(tuple(_layer(tx, one) if one else None for one in digests))
+    return AssembledPolicy(policy, row.revision, row.activated)
 
 
 def erase_principal(tx: Transaction, principal: str, blank: str) -> None:
@@ -276,6 +271,12 @@ def chosen(tx: Transaction, domain: str, agent: str) -> tuple[int, int, int]:
         state(tx, ORGANISATION).chosen(agent),
         state(tx, layer_of(domain)).chosen(agent) if domain else 0,
     )
+
+
+def _put_together(layers: Iterable[Policy | None]) -> Policy | None:
+    """The policy of layers; None without a library, which comes first."""
+    found = tuple(layers)
+    return None if found[0] is None else assembled(found)
 
 
 def _layer(tx: Transaction, digest: str) -> Policy:

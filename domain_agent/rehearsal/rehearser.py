@@ -31,7 +31,7 @@ _SECONDS = 30
 
 
 class Rehearser:
-    """One thread. Counts and ids leave the domain, never data and never what was read."""
+    """One thread. Names and counts leave the domain, never data and never a query's text."""
 
     def __init__(
         self, link: Link, spool: Spool, keys: PrincipalKeys, holder: SnapshotHolder

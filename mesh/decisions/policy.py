@@ -12,6 +12,9 @@ class Policy:
 
     modules: Mapping[str, str]
 
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over path and text of every module by path, each after its length."""

@@ -10,12 +10,12 @@ from mesh.decisions.policy import Policy
 _POLICIES = "policies"
 
 
-def shipped_library() -> Policy:
-    """The library's modules without their tests."""
+def shipped(folder: str) -> Policy:
+    """The modules of one folder of policies/ without their tests, by path below it."""
     return Policy(
         {
-            f"library/{name}": text
-            for name, text in _modules(files(_POLICIES) / "library")
+            f"{folder}/{name}": text
+            for name, text in _modules(files(_POLICIES) / folder)
             if not name.endswith(TEST_SUFFIX)
         }
     )

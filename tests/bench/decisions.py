@@ -4,12 +4,12 @@ from collections.abc import Callable
 from contextlib import closing
 from itertools import count
 
-from control_plane.policies.library import shipped
 from mesh.decisions.deciding import Decider
 from mesh.decisions.layers import with_declarations
 from mesh.decisions.opa_engine import OpaEngine
 from mesh.decisions.policy import Policy
 from mesh.decisions.regopy_engine import RegopyEngine
+from mesh.decisions.shipped import shipped
 from tests.bench.decided import asked
 from tests.bench.measuring import Figure, Section, Target, alternate, percentiles, timed
 from tests.bench.surroundings import Surroundings

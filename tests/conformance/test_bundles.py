@@ -11,8 +11,8 @@ import pytest
 
 from control_plane.identity.keys import BundleKey, open_bundle_key
 from control_plane.opa.bundles import ALGORITHM, build_bundle
-from control_plane.policies.library import shipped
 from mesh.decisions.opa_connections import opa_address
+from mesh.decisions.shipped import shipped
 from tests.differential.opa_server import OpaServer, free_port, opa_binary
 
 # Every character that JSON can hold, and numbers in each way of writing them.

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from control_plane.opa.bundles import go_json
 from control_plane.opa.catalog import catalog
-from control_plane.policies.library import shipped
 from domain_agent.flight.ports import ReadContext
 from domain_agent.reads.deciding import DatasetDecider, require_purpose
 from domain_agent.snapshot.values import Snapshot
@@ -28,6 +27,7 @@ from mesh.decisions.layers import with_declarations
 from mesh.decisions.opa_connections import opa_address
 from mesh.decisions.policy import Policy
 from mesh.decisions.regopy_engine import RegopyEngine
+from mesh.decisions.shipped import shipped
 from mesh.errors import MeshError
 from mesh.evidence.canonical import canonical
 from mesh.identity.principal import Caller, Principal, PrincipalKind

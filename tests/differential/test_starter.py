@@ -13,7 +13,7 @@ from mesh.decisions.checks import Outcome
 from mesh.decisions.layers import LAYERS, with_declarations
 from mesh.decisions.policy import Policy
 from mesh.decisions.samples import Sample, samples
-from mesh.decisions.shipped import shipped_library, starter
+from mesh.decisions.shipped import shipped, starter
 from tests.differential.opa_server import running_opa
 from tests.differential.test_decisions import FEW, Witnesses, inputs, witnesses
 from tests.unit.decisions.examples import library, library_policy
@@ -135,4 +135,4 @@ def test_reads_reach_every_rule(started: Witnesses) -> None:
 
 
 def test_the_library_is_the_one_that_ships() -> None:
-    assert shipped_library() == library_policy()
+    assert shipped("library") == library_policy()

@@ -304,7 +304,7 @@ def test_agents_are_listed_by_name_without_their_products(plane: Plane) -> None:
     assert ids == ["w-1", "w-2"]
 
 
-def test_the_shipped_library_is_the_active_policy(plane: Plane) -> None:
+def test_the_shipped_is_the_active_policy(plane: Plane) -> None:
     ana = plane.user("ana")
     policy = ana.policies.GetPolicy(policies_pb2.GetPolicyRequest()).policy
     assert policy.active

@@ -10,10 +10,10 @@ import pytest
 
 import mesh.v1
 from control_plane.authorization import ENTRYPOINT, Authorization
-from control_plane.policies.library import shipped
 from control_plane.serving import SERVICES
 from mesh.decisions.policy import Policy
 from mesh.decisions.regopy_engine import RegopyEngine
+from mesh.decisions.shipped import shipped
 from mesh.errors import DutyMissing, MeshError, PolicyError, TokenMissing
 from mesh.identity.principal import CONTROL_AUDIENCE, Caller, Principal, PrincipalKind
 
