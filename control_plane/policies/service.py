@@ -134,6 +134,7 @@ class PolicyService(PolicyShowing):
         kind = activating.STAGED if request.agents else activating.ACTIVATED
         accepted = tuple(sorted(set(request.accepted)))
         wish = Wish(chosen, kind, principal.reference, tuple(request.agents), accepted)
+        self._put_together(chosen)
         with self._database.writing() as tx:
             state = store.state(tx, chosen.layer)
             rules.check_current(state, request.expected)
@@ -176,6 +177,11 @@ class PolicyService(PolicyShowing):
             raise no_revision(request.revision)
         return self._supposing.outcomes(wanted, candidate)
 
+    def _put_together(self, candidate: PolicyRevision) -> None:
+        """Assemble, and so remember, what the revision would make, before writers wait for it."""
+        with self._database.reading() as tx:
+            rehearsing.reached(tx, candidate, self._parts.fleet(tx))
+
     def _earlier(
         self, tx: Transaction, state: LayerState, request: policies_pb2.RollBackPolicyRequest
     ) -> PolicyRevision | None:
@@ -200,11 +206,13 @@ class PolicyService(PolicyShowing):
         While agents still work on it, that rehearsal is the answer.
         """
         principal = current_caller().principal
-        with self._database.writing() as tx:
+        with self._database.reading() as tx:
             chosen = store.find(tx, request.revision)
-            if chosen is None or chosen.layer == LIBRARY:
-                raise no_revision(request.revision)
-            rules.check_author(principal, chosen.layer)
+        if chosen is None or chosen.layer == LIBRARY:
+            raise no_revision(request.revision)
+        rules.check_author(principal, chosen.layer)
+        self._put_together(chosen)
+        with self._database.writing() as tx:
             running = rehearsal_store.newest(tx, chosen.revision)
             if running is not None and running.is_under_way(self._parts.clock()):
                 return policies_pb2.StartRehearsalResponse(rehearsal=rehearsing.to_proto(running))

@@ -34,16 +34,13 @@ def with_declarations(modules: Mapping[str, str]) -> Policy:
     declared = _declared(kept)
     if declared is not None:
         kept[DECLARED_PATH] = declared
-    policy = Policy(kept)
-    check_layers(policy)
-    return policy
+    _check_modules(kept)
+    return Policy(kept)
 
 
 def check_layers(policy: Policy) -> None:
     """Raise PolicyInvalid unless every module stays in its layer and all is declared."""
-    for path, text in policy.modules.items():
-        for problem in layer_problems(path, text):
-            raise PolicyInvalid(str(problem))
+    _check_modules(policy.modules)
     if policy.modules.get(DECLARED_PATH) != _declared(policy.modules):
         raise PolicyInvalid(
             f"{DECLARED_PATH} does not list what the layers require; it is made from their "
@@ -87,6 +84,12 @@ def layer_problems(path: str, text: str) -> Iterator[Problem]:
             1,
             f"it belongs to no layer: modules live in library/, {LAYERS[0]}/ or {LAYERS[1]}/",
         )
+
+
+def _check_modules(modules: Mapping[str, str]) -> None:
+    for path, text in modules.items():
+        for problem in layer_problems(path, text):
+            raise PolicyInvalid(str(problem))
 
 
 def _requirement_problems(path: str, text: str) -> Iterator[Problem]:

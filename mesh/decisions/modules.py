@@ -6,6 +6,7 @@ Text inside strings and comments is blanked first, so that only code is looked a
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mesh.decisions.policy import Policy
 from mesh.errors import PolicyInvalid
@@ -20,6 +21,9 @@ _TEST = re.compile(r"^(test_\w+)\b", re.MULTILINE)
 _NAME = re.compile(r"(?<![\w.])(input|data)\b(?:\.([a-zA-Z_]\w*))?")
 _VALID_UNTIL = re.compile(r"^valid_until\b", re.MULTILINE)
 _WITH_INPUT = re.compile(r"\bwith[ \t]+input[ \t]+as\b")
+
+# Every look at a module needs its code, and one look follows the other.
+_LOOKED_AT = 8
 
 TEST_SUFFIX = "_test.rego"
 
@@ -36,6 +40,7 @@ class Problem:
         return f"{self.path}:{self.line}: {self.message}" if self.path else self.message
 
 
+@lru_cache(maxsize=_LOOKED_AT)
 def code(text: str) -> str:
     """The text with the inside of every string and comment blanked; positions stay."""
 
